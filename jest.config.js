@@ -1,0 +1,27 @@
+/** @type {import('jest').Config} */
+export default {
+  testEnvironment: 'node',
+  extensionsToTreatAsEsm: ['.ts'],
+  transform: {
+    '^.+\\.ts$': [
+      '@swc/jest',
+      { jsc: { target: 'es2024', parser: { syntax: 'typescript' } }, module: { type: 'es6' }, sourceMaps: 'inline' },
+    ],
+  },
+  testMatch: ['<rootDir>/test/**/*.test.ts'],
+  globalSetup: '<rootDir>/test/harness/global-setup.ts',
+  globalTeardown: '<rootDir>/test/harness/global-teardown.ts',
+  testTimeout: 30_000,
+  // The machines this runs on have two cores, and the servers under test want some of them.
+  maxWorkers: 2,
+  collectCoverageFrom: ['src/**/*.ts'],
+  coverageReporters: ['text', 'json-summary'],
+  coverageThreshold: {
+    global: { statements: 90 },
+    './src/cache/': { statements: 100 },
+    './src/redis/': { statements: 100 },
+    './src/database/': { statements: 100 },
+    './src/resources/': { statements: 100 },
+    './src/http/': { statements: 100 },
+  },
+};

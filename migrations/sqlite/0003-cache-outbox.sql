@@ -1,0 +1,5 @@
+CREATE TABLE IF NOT EXISTS cache_outbox (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  cache_key TEXT NOT NULL,
+  created_at TEXT
+)

@@ -1,0 +1,42 @@
+import { catalogue, type ErrorCode } from '../../src/errors.ts';
+import { statusOf } from '../../src/http/problem.ts';
+import { code, table } from './sections.ts';
+
+/** These end the process before it answers anyone, so no client ever sees them. */
+const ofTheCommandLine: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['CONFIG_INVALID', 'PORT_UNAVAILABLE', 'USAGE']);
+
+export function renderErrors(): string {
+  const codes = errorCodes();
+  return [
+    '## Answers to a request',
+    '',
+    renderGroup(codes.filter((each) => !ofTheCommandLine.has(each))),
+    '',
+    '## Errors at the start',
+    '',
+    'They are printed as one sentence; the process ends with exit code 1.',
+    '',
+    renderGroup(codes.filter((each) => ofTheCommandLine.has(each))),
+  ].join('\n');
+}
+
+export function errorCodes(): ErrorCode[] {
+  // The keys of an object literal that nobody adds to are exactly the names of its type.
+  return Object.keys(catalogue) as ErrorCode[];
+}
+
+function renderGroup(codes: readonly ErrorCode[]): string {
+  const overview = codes.map((each) => {
+    const { message, retryable } = catalogue[each];
+    return [`[${code(each)}](#${each.toLowerCase()})`, statusShown(each), retryable ? 'yes' : 'no', code(message)];
+  });
+  const details = codes.map((each) => {
+    const { cause, remedy } = catalogue[each];
+    return `### ${code(each)}\n\n- Cause: ${cause}\n- Remedy: ${remedy}`;
+  });
+  return [table(['code', 'status', 'retryable', 'message'], overview), ...details].join('\n\n');
+}
+
+function statusShown(each: ErrorCode): string {
+  return ofTheCommandLine.has(each) ? 'none' : String(statusOf(each));
+}

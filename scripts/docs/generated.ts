@@ -1,0 +1,26 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { renderConfiguration, renderEssentials } from './configuration.ts';
+import { renderErrors } from './errors.ts';
+import { renderResources } from './resources.ts';
+import { replaceSection } from './sections.ts';
+
+export const root = join(import.meta.dirname, '..', '..');
+
+/** Every generated part: the document, the name between whose marks it stands, and what stands there. */
+const parts: readonly { readonly file: string; readonly name: string; readonly render: () => string }[] = [
+  { file: 'README.md', name: 'configuration', render: renderEssentials },
+  { file: 'README.md', name: 'resources', render: renderResources },
+  { file: 'docs/configuration.md', name: 'configuration', render: renderConfiguration },
+  { file: 'docs/errors.md', name: 'errors', render: renderErrors },
+];
+
+/** The documents that have generated parts, paths from the root of the project. */
+export const generatedFiles: readonly string[] = [...new Set(parts.map(({ file }) => file))];
+
+/** A document as it stands, and as it must be. */
+export function regenerate(file: string): { current: string; wanted: string } {
+  const current = readFileSync(join(root, file), 'utf8');
+  const own = parts.filter((part) => part.file === file);
+  return { current, wanted: own.reduce((text, { name, render }) => replaceSection(text, name, render()), current) };
+}

@@ -1,0 +1,95 @@
+import { publish } from './channels.ts';
+import type { Clock } from './clock.ts';
+import type { Key, KeyName } from './key.ts';
+import { MemoryTier } from './memory-tier.ts';
+import type { Outbox } from './outbox.ts';
+import { type Answer, type Load, ReadThrough } from './read-through.ts';
+import type { CacheStore } from './store.ts';
+import { type Transact, WriteFence } from './write-fence.ts';
+
+/**
+ * The door of the engine: read, write, invalidate.
+ *
+ * The engine keeps one promise: every read answers as if it had asked the database at one instant between its arrival
+ * and its answer, on however many instances. Three ideas carry it.
+ *
+ * - **Versions.** A value is served from this process's memory only after the store has confirmed its version, by a
+ *   command of a few bytes. Versions are never reused, and one that was given out under another run of the store is no
+ *   version: a restarted or promoted server may hold entries whose deletion it never saw.
+ * - **Leases.** Who misses takes a lease, loads, and fills with the lease's token. Any fence or invalidation meanwhile
+ *   takes the lease away, so a slow loader cannot store what has become old. The lease also makes it one load per key,
+ *   however many ask. (Nishtala et al., "Scaling Memcache at Facebook", NSDI 2013, section 3.2.1.)
+ * - **Fences.** A writer forbids fills for the affected keys before its COMMIT and allows them again after it. Deleting
+ *   only after the commit leaves a gap in which the writer can die; deleting only before lets a reader put the old value
+ *   back.
+ *
+ * `spec/read-through.pml` of the design holds a model of exactly these steps. The engine knows keys, versions and bytes; no
+ * post, no HTTP, no Redis, no SQL.
+ */
+export class Cache {
+  readonly #store: CacheStore;
+  readonly #outbox: Outbox;
+  readonly #reads: ReadThrough;
+  readonly #writes: WriteFence;
+  readonly #stopSweeping: () => void;
+  #sweeping: Promise<void> | undefined;
+  readonly memory: MemoryTier;
+
+  constructor(store: CacheStore, outbox: Outbox, clock: Clock, options: CacheOptions) {
+    this.#store = store;
+    this.#outbox = outbox;
+    this.memory = new MemoryTier(options.memoryBytes);
+    this.#reads = new ReadThrough(store, this.memory, clock, options);
+    this.#writes = new WriteFence(store, outbox, clock, options);
+    this.#stopSweeping = clock.every(options.sweepMs, () => {
+      this.#sweeping ??= this.sweep()
+        // The rows stay where they are; the next sweep tries again.
+        .catch(() => undefined)
+        .finally(() => {
+          this.#sweeping = undefined;
+        });
+    });
+  }
+
+  /** See `ReadThrough.read`. */
+  read(key: Key, load: Load): Promise<Answer> {
+    return this.#reads.read(key, load);
+  }
+
+  /** See `WriteFence.write`. */
+  write<T>(transact: Transact<T>): Promise<T> {
+    return this.#writes.write(transact);
+  }
+
+  /** See `WriteFence.invalidate`. */
+  invalidate(names: readonly KeyName[]): Promise<void> {
+    return this.#writes.invalidate(names);
+  }
+
+  /** Invalidates what waits in the outbox. Called every `sweepMs`, and before a store is trusted after a reconnect. */
+  async sweep(): Promise<void> {
+    const swept = await this.#outbox.sweep((names) => this.#store.release(names, this.#store.unique()));
+    if (swept > 0) publish({ type: 'outbox', swept });
+  }
+
+  /** Rejects when the store does not answer. */
+  ping(): Promise<void> {
+    return this.#store.ping();
+  }
+
+  /** Stops the sweep and waits for one that is under way. The store is closed by who made it. */
+  async close(): Promise<void> {
+    this.#stopSweeping();
+    await this.#sweeping;
+  }
+}
+
+export interface CacheOptions {
+  readonly leaseMs: number;
+  readonly fenceMs: number;
+  readonly withoutStore: 'accept' | 'reject';
+  /** Bound of the in-process tier. */
+  readonly memoryBytes: number;
+  /** Period of the outbox sweep, in milliseconds. */
+  readonly sweepMs: number;
+}

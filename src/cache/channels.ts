@@ -1,0 +1,33 @@
+import { channel } from 'node:diagnostics_channel';
+import type { Key, KeyName } from './key.ts';
+
+/**
+ * What the engine tells the world: one diagnostics channel, on which metrics, logs, traces, the dashboard and the tests
+ * subscribe. The engine itself counts and logs nothing. Publishing to a channel without subscribers costs a few
+ * nanoseconds, so each call site asks `hasSubscribers` before it builds a message.
+ */
+export type CacheEvent =
+  | { readonly type: 'hit'; readonly key: Key; readonly tier: 'memory' | 'store' }
+  | { readonly type: 'miss'; readonly key: Key }
+  | { readonly type: 'wait'; readonly key: Key; readonly waitedMs: number }
+  | { readonly type: 'bypass'; readonly key: Key; readonly reason: BypassReason }
+  | { readonly type: 'fill'; readonly key: Key; readonly bytes: number; readonly loadMs: number }
+  | {
+      readonly type: 'fill-rejected';
+      readonly key: Key;
+      readonly reason: 'lease-lost' | 'fenced' | 'store-unavailable';
+    }
+  | { readonly type: 'fence'; readonly names: readonly KeyName[]; readonly reached: boolean }
+  | { readonly type: 'release'; readonly names: readonly KeyName[]; readonly reached: boolean }
+  | { readonly type: 'invalidate'; readonly names: readonly KeyName[]; readonly reached: boolean }
+  | { readonly type: 'outbox'; readonly swept: number }
+  | { readonly type: 'store'; readonly up: boolean; readonly reason: string };
+
+/** Why a read went to the database without filling. */
+export type BypassReason = 'fenced' | 'wait-expired' | 'store-unavailable';
+
+export const cacheChannel = channel('energex:cache');
+
+export function publish(event: CacheEvent): void {
+  cacheChannel.publish(event);
+}

@@ -1,0 +1,152 @@
+import { LRUCache } from 'lru-cache';
+import { type Key, type KeyName, splitKey } from './key.ts';
+import type { Acquired, CacheStore, Entry, Fill, Filled } from './store.ts';
+
+/**
+ * The store of the embedded default: the protocol in one process, without a server. Everything happens between two
+ * turns of the event loop, so each call is one atomic step by nature. Bounded in bytes, oldest use first.
+ */
+export class MemoryStore implements CacheStore {
+  readonly #slots: LRUCache<Key, Slot>;
+  /** Which slots hang on a name; kept in step by the eviction callback. */
+  readonly #members = new Map<KeyName, Set<Key>>();
+  readonly #fences = new Map<KeyName, Map<string, number>>();
+  readonly #now: () => number;
+  readonly #runId: string;
+  #count = 0;
+
+  /** `now` gives milliseconds; `runId` is unique to this store's lifetime. */
+  constructor(options: { maxBytes: number; now: () => number; runId: string }) {
+    this.#now = options.now;
+    this.#runId = options.runId;
+    this.#slots = new LRUCache<Key, Slot>({
+      maxSize: options.maxBytes,
+      sizeCalculation: (slot, key) => slotOverheadBytes + key.length + (slot.entry?.value.length ?? 0),
+      dispose: (_slot, key, reason) => {
+        if (reason !== 'set') this.#forget(key);
+      },
+    });
+  }
+
+  async validate(key: Key): Promise<string | null> {
+    return this.#current(key)?.version ?? null;
+  }
+
+  async read(key: Key): Promise<Entry | null> {
+    const stored = this.#current(key);
+    return stored === undefined ? null : this.#toEntry(stored);
+  }
+
+  async acquire(key: Key, leaseMs: number): Promise<Acquired> {
+    const stored = this.#current(key);
+    if (stored !== undefined) return { kind: 'hit', entry: this.#toEntry(stored) };
+    if (this.#isFenced(splitKey(key).name)) return { kind: 'bypass' };
+    const now = this.#now();
+    const lease = this.#slots.get(key)?.lease;
+    if (lease !== undefined && lease.deadline > now) return { kind: 'wait', remainingMs: lease.deadline - now };
+    const token = this.unique();
+    this.#put(key, { lease: { token, deadline: now + leaseMs } });
+    return { kind: 'lease', token };
+  }
+
+  async fill(key: Key, token: string, { value, meta, ttlMs }: Fill): Promise<Filled> {
+    if (this.#isFenced(splitKey(key).name)) return { stored: false, reason: 'fenced' };
+    if (this.#slots.get(key)?.lease?.token !== token) return { stored: false, reason: 'lease-lost' };
+    this.#put(key, { entry: { version: token, value, meta, expiresAt: this.#now() + ttlMs } });
+    return { stored: true };
+  }
+
+  async surrender(key: Key, token: string): Promise<void> {
+    if (this.#slots.get(key)?.lease?.token === token) this.#slots.delete(key);
+  }
+
+  async fence(names: readonly KeyName[], token: string, fenceMs: number): Promise<void> {
+    for (const name of names) {
+      this.#clear(name);
+      const open = this.#fences.get(name) ?? new Map<string, number>();
+      this.#fences.set(name, open.set(token, this.#now() + fenceMs));
+    }
+  }
+
+  async release(names: readonly KeyName[], token: string): Promise<void> {
+    for (const name of names) {
+      this.#clear(name);
+      this.#fences.get(name)?.delete(token);
+      this.#isFenced(name);
+    }
+  }
+
+  unique(): string {
+    this.#count += 1;
+    return `${this.#runId}.${this.#count.toString(36)}`;
+  }
+
+  async ping(): Promise<void> {
+    // Nothing to reach.
+  }
+
+  async close(): Promise<void> {
+    this.#slots.clear();
+    this.#fences.clear();
+  }
+
+  /** How many keys the store holds anything for. */
+  get size(): number {
+    return this.#slots.size;
+  }
+
+  #current(key: Key): StoredEntry | undefined {
+    const entry = this.#slots.get(key)?.entry;
+    return entry !== undefined && entry.expiresAt > this.#now() ? entry : undefined;
+  }
+
+  #toEntry({ version, value, meta, expiresAt }: StoredEntry): Entry {
+    return { version, value, meta, ttlMs: expiresAt - this.#now() };
+  }
+
+  /** Whether a fence is open; those past their deadline are forgotten on the way. */
+  #isFenced(name: KeyName): boolean {
+    const open = this.#fences.get(name);
+    if (open === undefined) return false;
+    for (const [token, deadline] of open) {
+      if (deadline <= this.#now()) open.delete(token);
+    }
+    if (open.size === 0) this.#fences.delete(name);
+    return open.size > 0;
+  }
+
+  #put(key: Key, slot: Slot): void {
+    const { name } = splitKey(key);
+    const members = this.#members.get(name) ?? new Set<Key>();
+    this.#members.set(name, members.add(key));
+    this.#slots.set(key, slot);
+    // A value above the bound is not kept at all, and then no eviction callback runs for it.
+    if (!this.#slots.has(key)) this.#forget(key);
+  }
+
+  #forget(key: Key): void {
+    const { name } = splitKey(key);
+    const members = this.#members.get(name);
+    members?.delete(key);
+    if (members?.size === 0) this.#members.delete(name);
+  }
+
+  #clear(name: KeyName): void {
+    for (const key of this.#members.get(name) ?? []) this.#slots.delete(key);
+  }
+}
+
+interface Slot {
+  readonly entry?: StoredEntry;
+  readonly lease?: { readonly token: string; readonly deadline: number };
+}
+
+interface StoredEntry {
+  readonly version: string;
+  readonly value: Buffer;
+  readonly meta: string;
+  readonly expiresAt: number;
+}
+
+/** Map slots, objects and token strings of one key, roughly. */
+const slotOverheadBytes = 512;

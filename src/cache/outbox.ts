@@ -1,0 +1,13 @@
+import type { KeyName } from './key.ts';
+
+/**
+ * The port to the outbox: names whose invalidation could not reach the store wait here, in the database, where the
+ * change itself is. A write records them inside its own transaction (see `WriteFence`); `sweep` is called once a second
+ * by every instance, and always before a store that was out of reach is trusted again.
+ */
+export interface Outbox {
+  /** Records names outside any transaction: for an invalidation that found the store away after the commit. */
+  record(names: readonly KeyName[]): Promise<void>;
+  /** Hands the waiting names to `invalidate`, and forgets those for which it resolved. Returns how many there were. */
+  sweep(invalidate: (names: readonly KeyName[]) => Promise<void>): Promise<number>;
+}

@@ -1,0 +1,75 @@
+import type { Key, KeyName } from './key.ts';
+
+/**
+ * The port of the engine: what a cache server must be able to do. Each call is one atomic step of the protocol in
+ * `docs/consistency.md`. `memory-store.ts` and `redis/store.ts` implement it; `test/contracts/cache-store.ts` says what
+ * both must hold.
+ *
+ * Any call may reject with `StoreUnavailable`: the step may or may not have happened, and the protocol is made so that
+ * either is harmless.
+ */
+export interface CacheStore {
+  /** The version of the value under `key`, `null` when there is none that can be trusted. The linearization point of a hit. */
+  validate(key: Key): Promise<string | null>;
+
+  /** Version, then value. `null` when there is none that can be trusted. */
+  read(key: Key): Promise<Entry | null>;
+
+  /** Decides what a reader that missed does next; takes the lease when it is free. */
+  acquire(key: Key, leaseMs: number): Promise<Acquired>;
+
+  /** Stores a value loaded under `token`, unless the lease was lost or a fence is open by now. */
+  fill(key: Key, token: string, value: Fill): Promise<Filled>;
+
+  /** Gives a lease back without a value, so that others need not wait for its deadline. */
+  surrender(key: Key, token: string): Promise<void>;
+
+  /**
+   * Deletes the values under `names` and all their parts, and keeps new ones out until `release` with the same token,
+   * at most `fenceMs` milliseconds. A second call with the same token moves the deadline.
+   */
+  fence(names: readonly KeyName[], token: string, fenceMs: number): Promise<void>;
+
+  /** Deletes the values under `names` and all their parts, and opens this writer's own fence. Others may stay closed. */
+  release(names: readonly KeyName[], token: string): Promise<void>;
+
+  /** A token or version that was never used before and never will be. */
+  unique(): string;
+
+  /** Resolves when the store answers and is trusted. */
+  ping(): Promise<void>;
+
+  close(): Promise<void>;
+}
+
+/** A value with what belongs to it. `value` is never written to after it was handed over. */
+export interface Entry {
+  readonly version: string;
+  readonly value: Buffer;
+  /** Whatever the owner of the value keeps beside it (its entity tag, the cursor of the next page); opaque here. */
+  readonly meta: string;
+  /** Milliseconds until the entry expires. */
+  readonly ttlMs: number;
+}
+
+export interface Fill {
+  readonly value: Buffer;
+  readonly meta: string;
+  readonly ttlMs: number;
+}
+
+export type Acquired =
+  | { readonly kind: 'hit'; readonly entry: Entry }
+  /** The caller loads, and fills with `token`, which becomes the version of the value. */
+  | { readonly kind: 'lease'; readonly token: string }
+  /** Another reader is loading. */
+  | { readonly kind: 'wait'; readonly remainingMs: number }
+  /** A write is committing: whoever loads now must not fill. */
+  | { readonly kind: 'bypass' };
+
+export type Filled = { readonly stored: true } | { readonly stored: false; readonly reason: 'lease-lost' | 'fenced' };
+
+/** The cache server cannot be reached, did not answer in time, or is not trusted yet. */
+export class StoreUnavailable extends Error {
+  override readonly name = 'StoreUnavailable';
+}

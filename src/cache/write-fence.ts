@@ -1,0 +1,143 @@
+import { publish } from './channels.ts';
+import type { Clock } from './clock.ts';
+import type { KeyName } from './key.ts';
+import type { Outbox } from './outbox.ts';
+import { type CacheStore, StoreUnavailable } from './store.ts';
+
+/**
+ * The write path: `docs/consistency.md`, "Write".
+ *
+ *   begin -> fenced -> committed -> released -> acknowledged
+ *
+ * The fence stands before COMMIT: from then on nothing can be filled for the keys, readers go to the database, and a
+ * writer that dies at any point leaves no stale entry behind, only a fence that runs out. A transaction that rolls back
+ * releases its fence; one whose outcome is unknown leaves it to run out.
+ *
+ * When the store cannot be reached, the names go into the outbox inside the same transaction (or the write is refused,
+ * by `withoutStore: 'reject'`).
+ */
+export class WriteFence {
+  readonly #store: CacheStore;
+  readonly #outbox: Outbox;
+  readonly #clock: Clock;
+  readonly #options: WriteFenceOptions;
+
+  constructor(store: CacheStore, outbox: Outbox, clock: Clock, options: WriteFenceOptions) {
+    this.#store = store;
+    this.#outbox = outbox;
+    this.#clock = clock;
+    this.#options = options;
+  }
+
+  /**
+   * Runs `transact`, which must await `beforeCommit` as the last thing before COMMIT whenever it changed something,
+   * and must resolve only once the commit is certain. When this resolves, every reader sees the change.
+   */
+  async write<T>(transact: Transact<T>): Promise<T> {
+    const token = this.#store.unique();
+    let names: readonly KeyName[] = [];
+    let recorded = false;
+    let stopExtending = (): void => undefined;
+    const beforeCommit: BeforeCommit = async (affected, recordInTransaction) => {
+      names = affected;
+      if (!(await this.#fence(names, token))) {
+        await recordInTransaction(names);
+        recorded = true;
+        return;
+      }
+      stopExtending();
+      stopExtending = this.#extend(names, token);
+    };
+    try {
+      const result = await transact(beforeCommit);
+      await this.#release(names, token, recorded);
+      return result;
+    } catch (error) {
+      // Unknown: the commit may yet happen, so the fence must stand until no COMMIT can be under way any more.
+      if (!(error instanceof OutcomeUnknown)) await this.#withdraw(names, token);
+      throw error;
+    } finally {
+      stopExtending();
+    }
+  }
+
+  /**
+   * Invalidates names for a change that someone else has already committed. When this resolves, no reader of this
+   * store is answered with what was cached before.
+   */
+  async invalidate(names: readonly KeyName[]): Promise<void> {
+    const reached = await this.#reach(() => this.#store.release(names, this.#store.unique()));
+    publish({ type: 'invalidate', names, reached });
+    if (!reached) await this.#outbox.record(names);
+  }
+
+  async #fence(names: readonly KeyName[], token: string): Promise<boolean> {
+    const reached = await this.#reach(() => this.#store.fence(names, token, this.#options.fenceMs));
+    publish({ type: 'fence', names, reached });
+    if (!reached && this.#options.withoutStore === 'reject') {
+      throw new WriteRefused('the store cannot be reached');
+    }
+    return reached;
+  }
+
+  /** A live writer moves its deadline while its COMMIT is out, however long the database takes. */
+  #extend(names: readonly KeyName[], token: string): () => void {
+    const { fenceMs } = this.#options;
+    return this.#clock.every(fenceMs / 3, () => {
+      void this.#reach(() => this.#store.fence(names, token, fenceMs));
+    });
+  }
+
+  /** Tried also when the fence could not be set: the store may be back. */
+  async #release(names: readonly KeyName[], token: string, recorded: boolean): Promise<void> {
+    if (names.length === 0) return;
+    const reached = await this.#reach(() => this.#store.release(names, token));
+    publish({ type: 'release', names, reached });
+    // Either the fence still stands or the outbox has the names from the transaction, so nothing is stale: this only
+    // makes the fence end sooner. The change is committed and must be acknowledged whatever happens here.
+    if (!reached && !recorded) await this.#outbox.record(names).catch(() => undefined);
+  }
+
+  /** Nothing was committed: take the fence away, as well as that goes. */
+  async #withdraw(names: readonly KeyName[], token: string): Promise<void> {
+    if (names.length > 0) await this.#reach(() => this.#store.release(names, token));
+  }
+
+  async #reach(step: () => Promise<void>): Promise<boolean> {
+    try {
+      await step();
+      return true;
+    } catch (error) {
+      if (error instanceof StoreUnavailable) return false;
+      throw error;
+    }
+  }
+}
+
+export interface WriteFenceOptions {
+  /** Longer than any COMMIT can hang, in milliseconds. */
+  readonly fenceMs: number;
+  /** What becomes of a write while the store cannot be reached. */
+  readonly withoutStore: 'accept' | 'reject';
+}
+
+/**
+ * Called with the names that the transaction affects. `recordInTransaction` stores names in the outbox as part of the
+ * transaction; it is called when the fence cannot be set.
+ */
+export type BeforeCommit = (
+  names: readonly KeyName[],
+  recordInTransaction: (names: readonly KeyName[]) => Promise<void>,
+) => Promise<void>;
+
+export type Transact<T> = (beforeCommit: BeforeCommit) => Promise<T>;
+
+/** Thrown by a transaction whose COMMIT may or may not have taken effect. */
+export class OutcomeUnknown extends Error {
+  override readonly name = 'OutcomeUnknown';
+}
+
+/** The write was not begun, because the store cannot be told of it. */
+export class WriteRefused extends Error {
+  override readonly name = 'WriteRefused';
+}

@@ -1,0 +1,58 @@
+/**
+ * The port to the database, which holds the truth. `mysql.ts` and `sqlite.ts` implement it;
+ * `test/contracts/database.ts` says what both must hold.
+ *
+ * What can go wrong, wherever a statement runs:
+ * - `CatalogueError` `DATABASE_UNAVAILABLE` or `DATABASE_BUSY`: nothing was changed, the same call may succeed later;
+ * - `ConstraintViolation`: the statement was refused, the transaction goes on;
+ * - `OutcomeUnknown` (of `cache/write-fence.ts`), from `transaction` alone: COMMIT was sent and not answered.
+ */
+export interface Database extends Queryable {
+  readonly dialect: Dialect;
+
+  /**
+   * Runs `work` between BEGIN and COMMIT, on one connection. Rolls back when it rejects. A deadlock is tried again a few
+   * times from the start, so `work` must be repeatable.
+   */
+  transaction<T>(work: (transaction: Queryable) => Promise<T>): Promise<T>;
+
+  /** Resolves when the database answers. */
+  ping(): Promise<void>;
+
+  close(): Promise<void>;
+}
+
+export interface Queryable {
+  /** The rows, each an array in the order of the selected columns. Times are `YYYY-MM-DD hh:mm:ss` in UTC. */
+  query(sql: string, params?: readonly SqlValue[]): Promise<Row[]>;
+  execute(sql: string, params?: readonly SqlValue[]): Promise<Executed>;
+}
+
+/** Integers beyond 2^53 are strings of digits or bigints, never rounded. */
+export type SqlValue = string | number | bigint | null;
+export type Row = readonly SqlValue[];
+
+export interface Executed {
+  readonly affectedRows: number;
+  /** Decimal digits; of the first row when several were inserted. */
+  readonly insertId: string;
+}
+
+/** Where the SQL of the two databases differs. */
+export interface Dialect {
+  readonly name: 'mysql' | 'sqlite';
+  /** A placeholder for decimal digits that are compared and stored as an exact 64-bit integer. */
+  readonly integer: string;
+  /** Ends a SELECT that locks the rows it reads. */
+  readonly forUpdate: string;
+}
+
+export class ConstraintViolation extends Error {
+  override readonly name = 'ConstraintViolation';
+  readonly kind: 'foreign-key' | 'duplicate';
+
+  constructor(kind: 'foreign-key' | 'duplicate', cause: unknown) {
+    super(`${kind} constraint violated`, { cause });
+    this.kind = kind;
+  }
+}

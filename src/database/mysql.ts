@@ -1,0 +1,228 @@
+import { Duplex } from 'node:stream';
+import { createPool, type Pool, type PoolConnection, type ResultSetHeader, type RowDataPacket } from 'mysql2/promise';
+import { OutcomeUnknown } from '../cache/write-fence.ts';
+import { CatalogueError } from '../errors.ts';
+import { type Database, type Dialect, type Executed, type Queryable, type Row, type SqlValue } from './database.ts';
+import { connectionIsGone, errorNumber, isDeadlock, SilentServer, translateError } from './mysql-errors.ts';
+
+/**
+ * MySQL 8.0 to 9.7 and MariaDB 10.11 or newer: prepared statements over a bounded pool with a bounded queue, every wait
+ * with a deadline. A connection on which something timed out is destroyed, never reused: its next answer would be the
+ * one to the question before.
+ */
+export class MysqlDatabase implements Database {
+  readonly dialect: Dialect = { name: 'mysql', integer: 'CAST(? AS UNSIGNED)', forUpdate: ' FOR UPDATE' };
+  readonly #pool: Pool;
+  readonly #options: MysqlOptions;
+  /** The connections whose session has the settings; others get them before their first use. */
+  readonly #settled = new WeakSet<object>();
+  #closed: Promise<void> | undefined;
+
+  /** Connects to nothing yet: connections are made when they are needed. */
+  constructor(options: MysqlOptions) {
+    this.#options = options;
+    this.#pool = createPool({
+      ...options.server,
+      connectionLimit: options.poolSize,
+      maxIdle: options.poolSize,
+      queueLimit: options.queueLimit,
+      waitForConnections: true,
+      connectTimeout: options.connectTimeoutMs,
+      enableKeepAlive: true,
+      // Servers allow 16,382 prepared statements for all connections of all clients together.
+      maxPreparedStatements: mostStatements,
+      charset: 'utf8mb4_unicode_ci',
+      timezone: 'Z',
+      dateStrings: true,
+      supportBigNumbers: true,
+      bigNumberStrings: false,
+    });
+    this.#pool.pool.on('connection', (connection) => {
+      // Whoever waits for an answer is told by that; a second error on a broken connection must not end the process.
+      connection.on('error', () => undefined);
+    });
+  }
+
+  query(sql: string, params: readonly SqlValue[] = []): Promise<Row[]> {
+    return this.#withConnection((connection) => this.#on(connection).query(sql, params));
+  }
+
+  execute(sql: string, params: readonly SqlValue[] = []): Promise<Executed> {
+    return this.#withConnection((connection) => this.#on(connection).execute(sql, params));
+  }
+
+  async transaction<T>(work: (transaction: Queryable) => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.#withConnection((connection) => this.#transactOnce(connection, work));
+      } catch (error) {
+        const victim = error instanceof CatalogueError && isDeadlock(error.cause);
+        if (!victim || attempt === mostAttempts) throw error;
+      }
+    }
+  }
+
+  async ping(): Promise<void> {
+    await this.query('SELECT 1');
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#pool.end();
+    return this.#closed;
+  }
+
+  async #transactOnce<T>(connection: PoolConnection, work: (transaction: Queryable) => Promise<T>): Promise<T> {
+    const transaction = this.#on(connection);
+    await this.#send(connection, 'START TRANSACTION');
+    let result: T;
+    try {
+      result = await work(transaction);
+    } catch (error) {
+      // A connection that cannot even roll back is thrown away, which rolls back as well.
+      await this.#send(connection, 'ROLLBACK').catch(() => discard(connection));
+      throw error;
+    }
+    await this.#commit(connection);
+    return result;
+  }
+
+  /** An error that the server sent means that it rolled back; one of the connection means that nobody knows. */
+  async #commit(connection: PoolConnection): Promise<void> {
+    try {
+      await within(this.#options.commitTimeoutMs, connection.query('COMMIT'));
+    } catch (error) {
+      if (errorNumber(error) !== undefined && !connectionIsGone(error)) throw translateError(error);
+      discard(connection);
+      throw new OutcomeUnknown('COMMIT was not answered', { cause: error });
+    }
+  }
+
+  async #withConnection<T>(use: (connection: PoolConnection) => Promise<T>): Promise<T> {
+    const connection = await this.#acquire();
+    try {
+      if (!this.#settled.has(connection.connection)) await this.#settle(connection);
+      return await use(connection);
+    } finally {
+      connection.release();
+    }
+  }
+
+  /** The wait for a free connection has a deadline of its own; a connection that comes too late goes back. */
+  async #acquire(): Promise<PoolConnection> {
+    const pending = this.#pool.getConnection();
+    try {
+      return await within(this.#options.acquireTimeoutMs, pending);
+    } catch (error) {
+      pending.then(
+        (connection) => connection.release(),
+        () => undefined,
+      );
+      throw translateError(error);
+    }
+  }
+
+  /** Without the settings times would be wrong, so no connection is used without them. */
+  async #settle(connection: PoolConnection): Promise<void> {
+    try {
+      await within(this.#options.connectTimeoutMs, connection.query(sessionSettings(this.#options.statementTimeoutMs)));
+    } catch (error) {
+      discard(connection);
+      throw new CatalogueError('DATABASE_UNAVAILABLE', { cause: error });
+    }
+    this.#settled.add(connection.connection);
+  }
+
+  /** Statements on one connection. */
+  #on(connection: PoolConnection): Queryable {
+    return {
+      query: async (sql, params = []) => {
+        const [rows] = await this.#run(connection, connection.execute<RowDataPacket[][]>(prepared(sql, params)));
+        // The rows are arrays of what the options of the pool let through: strings, numbers and null.
+        return rows as unknown as Row[];
+      },
+      execute: async (sql, params = []) => {
+        const [done] = await this.#run(connection, connection.execute<ResultSetHeader>(prepared(sql, params)));
+        return { affectedRows: done.affectedRows, insertId: String(done.insertId) };
+      },
+    };
+  }
+
+  /** For what cannot be prepared on all supported servers. */
+  async #send(connection: PoolConnection, sql: 'START TRANSACTION' | 'ROLLBACK'): Promise<void> {
+    await this.#run(connection, connection.query(sql));
+  }
+
+  async #run<T>(connection: PoolConnection, answer: Promise<T>): Promise<T> {
+    try {
+      return await within(this.#options.statementTimeoutMs + clientGraceMs, answer);
+    } catch (error) {
+      if (connectionIsGone(error)) discard(connection);
+      throw translateError(error);
+    }
+  }
+}
+
+export interface MysqlOptions {
+  readonly server: {
+    readonly host: string;
+    readonly port: number;
+    readonly user: string;
+    readonly password: string;
+    readonly database: string;
+  };
+  readonly poolSize: number;
+  /** How many requests may wait for a connection; one more gets `DATABASE_BUSY` at once. */
+  readonly queueLimit: number;
+  readonly connectTimeoutMs: number;
+  /** How long a request waits for a connection of the pool. */
+  readonly acquireTimeoutMs: number;
+  readonly statementTimeoutMs: number;
+  /** Longer than semi-synchronous replication waits, shorter than a fence. */
+  readonly commitTimeoutMs: number;
+}
+
+const mostAttempts = 4;
+/** The server ends a statement by its own limit first; the client's limit is for a server that is silent. */
+const clientGraceMs = 500;
+
+/** Of one connection; the least recently used is closed for a new one. */
+const mostStatements = 200;
+
+type Bindable = Exclude<SqlValue, bigint>;
+
+function prepared(sql: string, params: readonly SqlValue[]): { sql: string; values: Bindable[]; rowsAsArray: true } {
+  // The driver would send a bigint as a string too, but its types do not know it.
+  return { sql, values: params.map((value) => (typeof value === 'bigint' ? String(value) : value)), rowsAsArray: true };
+}
+
+/** mysql2's own `timeout` begins only once a statement is prepared and sent, so it does not bound the wait for it. */
+async function within<T>(ms: number, answer: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new SilentServer(`no answer within ${ms} ms`)), ms);
+  });
+  try {
+    return await Promise.race([answer, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** mysql2's `destroy` takes the connection out of the pool, but leaves the socket open until the server closes it too. */
+function discard({ connection }: PoolConnection): void {
+  connection.destroy();
+  if ('stream' in connection && connection.stream instanceof Duplex) connection.stream.destroy();
+}
+
+/**
+ * UTC, strict mode, and the server's own limits. The comments are executed by the one server or the other: MySQL knows
+ * `max_execution_time` (milliseconds, SELECT only), MariaDB `max_statement_time` (seconds).
+ */
+function sessionSettings(statementTimeoutMs: number): string {
+  const seconds = statementTimeoutMs / 1000;
+  return (
+    `SET time_zone = '+00:00', sql_mode = CONCAT(@@sql_mode, ',STRICT_TRANS_TABLES'), ` +
+    `innodb_lock_wait_timeout = ${Math.max(1, Math.floor(seconds / 2))}` +
+    ` /*M!100100 , max_statement_time = ${seconds} */ /*!80000 , max_execution_time = ${statementTimeoutMs} */`
+  );
+}

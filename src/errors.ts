@@ -1,0 +1,224 @@
+/**
+ * The catalogue of everything that can go wrong and be told to someone: a client, an operator, a developer.
+ *
+ * A code never changes its meaning. What it costs in HTTP is the business of `http/problem.ts`; `docs/errors.md`
+ * holds the same table and a test keeps the two equal (the model is fastify's `lib/errors.js`).
+ */
+
+interface CatalogueEntry {
+  /** What the client reads as `message`; `{name}` is filled from the parameters of the error. */
+  readonly message: string;
+  /** Whether the same request may succeed later without being changed. */
+  readonly retryable: boolean;
+  readonly cause: string;
+  readonly remedy: string;
+}
+
+export const catalogue = {
+  INVALID_ID: {
+    message: 'Invalid {item} ID',
+    retryable: false,
+    cause: 'The id in the path is not a positive integer that fits BIGINT UNSIGNED (1 to 18446744073709551615).',
+    remedy: 'Send the id as plain decimal digits, without sign, leading zero, exponent or fraction.',
+  },
+  NOT_FOUND: {
+    message: '{item} not found',
+    retryable: false,
+    cause: 'No row has this id.',
+    remedy: 'Check the id; the row may have been deleted.',
+  },
+  INVALID_PARAMETER: {
+    message: 'Invalid parameter: {reason}',
+    retryable: false,
+    cause: 'A query parameter or a header has a value outside its range, or a cursor is not one this service made.',
+    remedy: 'Use `limit` from 1 to 100 and pass `after` exactly as it stood in the `Link` header.',
+  },
+  VALIDATION_FAILED: {
+    message: '{reason}',
+    retryable: false,
+    cause: 'A field of the body is missing, has the wrong type, is blank or too long. `errors` names each field.',
+    remedy: 'Correct the named fields.',
+  },
+  UNKNOWN_REFERENCE: {
+    message: 'Unknown {field}: no such row',
+    retryable: false,
+    cause: 'The body refers to a row that does not exist (for a post: its `user_id`).',
+    remedy: 'Create the referenced row first, or send the id of an existing one.',
+  },
+  NOT_OWNER: {
+    message: 'Only the owner may delete this {item}',
+    retryable: false,
+    cause: 'The owner given in the body of the `DELETE` is not the owner of the row.',
+    remedy: "Send the owner's id, or leave it out where that is allowed.",
+  },
+  PRECONDITION_FAILED: {
+    message: 'The {item} has changed: the precondition of If-Match does not hold',
+    retryable: false,
+    cause: 'The entity tag of the row, read under lock inside the transaction, is none of those in `If-Match`.',
+    remedy: 'Read the row again, decide on what it says now, and send its new `ETag`.',
+  },
+  IDEMPOTENCY_KEY_INVALID: {
+    message: 'Invalid Idempotency-Key: 1 to 255 visible ASCII characters are needed',
+    retryable: false,
+    cause: 'The `Idempotency-Key` header is empty, too long, or has spaces or characters outside ASCII.',
+    remedy: 'Use for instance a UUID.',
+  },
+  IDEMPOTENCY_KEY_REUSED: {
+    message: 'This Idempotency-Key was used with another body',
+    retryable: false,
+    cause: 'A request with the same key and a different body was answered within the last 24 hours.',
+    remedy: 'Use a new key for a new request; repeat a key only with the very same body.',
+  },
+  INVALID_JSON: {
+    message: 'The body is not valid JSON',
+    retryable: false,
+    cause: 'The body cannot be parsed as JSON, or it tries to set `__proto__` or `constructor.prototype`.',
+    remedy: 'Send one well-formed JSON object.',
+  },
+  BAD_REQUEST: {
+    message: 'The request is malformed',
+    retryable: false,
+    cause: 'The request line, the headers or the percent-encoding of the URL are malformed.',
+    remedy: 'Correct the request; the service answers plain HTTP/1.1.',
+  },
+  REQUEST_TIMEOUT: {
+    message: 'The request did not arrive in time',
+    retryable: true,
+    cause: 'Headers or body were sent more slowly than `REQUEST_TIMEOUT_MS` allows.',
+    remedy: 'Send the request faster, or raise the limit.',
+  },
+  HEADERS_TOO_LARGE: {
+    message: 'The request headers are too large',
+    retryable: false,
+    cause: 'The headers exceed 16 KiB altogether.',
+    remedy: 'Send fewer or smaller headers (cookies are the usual reason).',
+  },
+  BODY_TOO_LARGE: {
+    message: 'The body is larger than 256 KB',
+    retryable: false,
+    cause: 'The body of the request is above 262,144 bytes.',
+    remedy: 'Send a smaller body.',
+  },
+  UNSUPPORTED_MEDIA_TYPE: {
+    message: 'The body must be application/json',
+    retryable: false,
+    cause: 'The `Content-Type` is not `application/json`.',
+    remedy: 'Send `Content-Type: application/json`.',
+  },
+  ROUTE_NOT_FOUND: {
+    message: 'Route not found',
+    retryable: false,
+    cause: 'No route has this path.',
+    remedy: 'Check the path; the README lists them all.',
+  },
+  METHOD_NOT_ALLOWED: {
+    message: 'Method not allowed',
+    retryable: false,
+    cause: 'The path exists, but not with this method.',
+    remedy: 'Use one of the methods in the `Allow` header.',
+  },
+  BROADCAST_FORBIDDEN: {
+    message: 'Forbidden',
+    retryable: false,
+    cause: '`x-internal-secret` is missing or wrong, or the service has no `REALTIME_API_SECRET`.',
+    remedy: 'Configure the same secret on both sides.',
+  },
+  RESERVED_EVENT: {
+    message: 'The event name "{event}" is reserved by Socket.IO',
+    retryable: false,
+    cause: '`connect`, `disconnect`, `error` and the like have a meaning of their own in Socket.IO.',
+    remedy: 'Choose another event name.',
+  },
+  DATABASE_UNAVAILABLE: {
+    message: 'The database cannot be reached; try again shortly',
+    retryable: true,
+    cause: 'No connection to MySQL could be had, or it broke while the statement ran (nothing was changed).',
+    remedy: 'Retry after `Retry-After` seconds; operators look at MySQL and the network.',
+  },
+  DATABASE_BUSY: {
+    message: 'The database is busy; try again shortly',
+    retryable: true,
+    cause:
+      'All connections of the pool are in use and its queue is full, a lock was not to be had, or a statement took too long.',
+    remedy: 'Retry after `Retry-After` seconds; operators look at slow statements and `DB_POOL_SIZE`.',
+  },
+  COMMIT_UNKNOWN: {
+    message: 'It is unknown whether the change was stored; read before you retry',
+    retryable: true,
+    cause: 'The connection broke or timed out while COMMIT was under way.',
+    remedy: 'Read the row to see, or retry with the same `Idempotency-Key`.',
+  },
+  CACHE_UNREACHABLE: {
+    message: 'The cache cannot be reached and writes without it are refused; try again shortly',
+    retryable: true,
+    cause: 'Redis cannot be reached and `WRITE_WITHOUT_CACHE` is `reject`.',
+    remedy: 'Retry after `Retry-After` seconds; operators look at Redis.',
+  },
+  INTERNAL: {
+    message: 'Internal server error',
+    retryable: false,
+    cause: 'A fault in the service. The log has the stack under the `requestId` of the answer.',
+    remedy: 'Report it with the request id.',
+  },
+  CONFIG_INVALID: {
+    message: 'Invalid configuration: {reason}',
+    retryable: false,
+    cause: 'A setting is missing or has a value outside its range.',
+    remedy: 'Correct the named settings; `docs/configuration.md` lists them all.',
+  },
+  PORT_UNAVAILABLE: {
+    message: 'Cannot listen on {address}: {reason}',
+    retryable: false,
+    cause: 'Another program uses the port, or the user may not use it.',
+    remedy: 'Stop the other program or set `PORT`.',
+  },
+  USAGE: {
+    message: '{reason}',
+    retryable: false,
+    cause: 'The command line has an unknown verb or flag, or a value outside its range.',
+    remedy: 'Run `energex-cache --help`.',
+  },
+} as const satisfies Record<string, CatalogueEntry>;
+
+export type ErrorCode = keyof typeof catalogue;
+
+/** One field of a body that is wrong. */
+export interface FieldProblem {
+  readonly field: string;
+  readonly message: string;
+}
+
+interface Details {
+  readonly params?: Readonly<Record<string, string>>;
+  readonly fields?: readonly FieldProblem[];
+  readonly cause?: unknown;
+}
+
+/** An error out of the catalogue: `message` is fit to be shown to the client, `cause` is not. */
+export class CatalogueError extends Error {
+  override readonly name = 'CatalogueError';
+  readonly code: ErrorCode;
+  readonly fields: readonly FieldProblem[];
+
+  constructor(code: ErrorCode, details: Details = {}) {
+    super(fillIn(catalogue[code].message, details.params ?? {}), { cause: details.cause });
+    this.code = code;
+    this.fields = details.fields ?? [];
+  }
+
+  get retryable(): boolean {
+    return catalogue[this.code].retryable;
+  }
+}
+
+function fillIn(template: string, params: Readonly<Record<string, string>>): string {
+  return template.replace(/\{(\w+)\}/g, (_, name: string) => params[name] ?? '');
+}
+
+/** The text of anything that was thrown, for logs and start-up messages. */
+export function describeError(error: unknown): string {
+  if (error instanceof AggregateError && error.message === '') {
+    return error.errors.map(describeError).join('; ');
+  }
+  return error instanceof Error ? error.message : String(error);
+}

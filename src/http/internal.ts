@@ -1,0 +1,37 @@
+import { hash, timingSafeEqual } from 'node:crypto';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { type Static, Type } from 'typebox';
+import { CatalogueError } from '../errors.ts';
+import type { Broadcaster } from '../realtime/broadcaster.ts';
+import { refuseOtherMethods } from './methods.ts';
+
+const path = '/internal/broadcast';
+
+const bodySchema = Type.Object({
+  event: Type.String({ notBlank: true, wellFormed: true, maxLength: 255 }),
+  data: Type.Unknown(),
+});
+
+/** `POST /internal/broadcast`: the PHP backend tells every browser something, with the secret both know. */
+export function addInternalRoutes(app: FastifyInstance, broadcaster: Broadcaster, secret: string | undefined): void {
+  app.post<{ Body: Static<typeof bodySchema> }>(
+    path,
+    // Before the body is read: who does not know the secret is told nothing else.
+    { schema: { body: bodySchema }, onRequest: async (request) => requireSecret(request, secret) },
+    async (request) => {
+      await broadcaster.broadcast(request.body.event, request.body.data);
+      return { message: 'Broadcast successful' };
+    },
+  );
+  refuseOtherMethods(app, path, ['POST', 'OPTIONS']);
+}
+
+/** Digests have one length whatever was sent, so the time of the comparison tells nothing of the secret. */
+function requireSecret(request: FastifyRequest, secret: string | undefined): void {
+  const given = request.headers['x-internal-secret'];
+  const isRight =
+    typeof given === 'string' &&
+    secret !== undefined &&
+    timingSafeEqual(hash('sha256', given, 'buffer'), hash('sha256', secret, 'buffer'));
+  if (!isRight) throw new CatalogueError('BROADCAST_FORBIDDEN');
+}

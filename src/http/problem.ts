@@ -1,0 +1,111 @@
+import { STATUS_CODES } from 'node:http';
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import { CatalogueError, type ErrorCode } from '../errors.ts';
+
+/**
+ * Errors as answers: `application/problem+json` (RFC 9457) with a `message` beside it, which the frontend shows. What
+ * the catalogue does not know is an internal error: it is logged with its stack, and nothing of it is shown.
+ */
+const statuses: Readonly<Record<ErrorCode, number>> = {
+  INVALID_ID: 400,
+  NOT_FOUND: 404,
+  INVALID_PARAMETER: 400,
+  VALIDATION_FAILED: 400,
+  UNKNOWN_REFERENCE: 422,
+  NOT_OWNER: 403,
+  PRECONDITION_FAILED: 412,
+  IDEMPOTENCY_KEY_INVALID: 400,
+  IDEMPOTENCY_KEY_REUSED: 422,
+  INVALID_JSON: 400,
+  BAD_REQUEST: 400,
+  REQUEST_TIMEOUT: 408,
+  HEADERS_TOO_LARGE: 431,
+  BODY_TOO_LARGE: 413,
+  UNSUPPORTED_MEDIA_TYPE: 415,
+  ROUTE_NOT_FOUND: 404,
+  METHOD_NOT_ALLOWED: 405,
+  BROADCAST_FORBIDDEN: 403,
+  RESERVED_EVENT: 400,
+  DATABASE_UNAVAILABLE: 503,
+  DATABASE_BUSY: 503,
+  COMMIT_UNKNOWN: 503,
+  CACHE_UNREACHABLE: 503,
+  INTERNAL: 500,
+  // These end the process before it answers anyone; the numbers are for `docs/errors.md` alone.
+  CONFIG_INVALID: 500,
+  PORT_UNAVAILABLE: 500,
+  USAGE: 500,
+};
+
+export function statusOf(code: ErrorCode): number {
+  return statuses[code];
+}
+
+export const problemType = 'application/problem+json; charset=utf-8';
+
+export interface Problem {
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly detail: string;
+  readonly errors?: readonly { readonly field: string; readonly message: string }[];
+  readonly requestId?: string;
+}
+
+export function toProblem(error: CatalogueError, requestId?: string): Problem {
+  const status = statusOf(error.code);
+  return {
+    type: `urn:energex:error:${error.code.toLowerCase().replaceAll('_', '-')}`,
+    title: STATUS_CODES[status] ?? 'Error',
+    status,
+    code: error.code,
+    message: error.message,
+    detail: error.message,
+    ...(error.fields.length === 0 ? {} : { errors: error.fields }),
+    ...(requestId === undefined ? {} : { requestId }),
+  };
+}
+
+/** The error handler of the application. */
+export async function answerProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+  const known = recognise(error);
+  if (known.code === 'INTERNAL') {
+    request.log.error({ err: error }, 'request failed');
+  } else if (statusOf(known.code) >= 500) {
+    request.log.warn({ code: known.code, reason: reasonOf(known) }, 'request could not be served');
+  }
+  if (known.retryable && statusOf(known.code) === 503) reply.header('retry-after', '1');
+  await reply
+    .code(statusOf(known.code))
+    .type(problemType)
+    .send(JSON.stringify(toProblem(known, request.id)));
+}
+
+function reasonOf({ cause }: CatalogueError): string | undefined {
+  return cause instanceof Error ? cause.message : undefined;
+}
+
+const fastifyCodes: Readonly<Record<string, ErrorCode>> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: 'BODY_TOO_LARGE',
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'UNSUPPORTED_MEDIA_TYPE',
+  FST_ERR_CTP_INVALID_JSON_BODY: 'INVALID_JSON',
+  FST_ERR_CTP_EMPTY_JSON_BODY: 'INVALID_JSON',
+};
+
+/** What fastify itself refuses with a status below 500 is the client's doing; the rest is ours. */
+function recognise(error: unknown): CatalogueError {
+  if (error instanceof CatalogueError) return error;
+  if (!isFastifyError(error)) return new CatalogueError('INTERNAL', { cause: error });
+  const code = fastifyCodes[error.code];
+  if (code !== undefined) return new CatalogueError(code, { cause: error });
+  // secure-json-parse, which fastify uses, marks broken JSON and forbidden members by this status alone.
+  if (error instanceof SyntaxError) return new CatalogueError('INVALID_JSON', { cause: error });
+  const isClientsFault = error.statusCode !== undefined && error.statusCode < 500;
+  return new CatalogueError(isClientsFault ? 'BAD_REQUEST' : 'INTERNAL', { cause: error });
+}
+
+function isFastifyError(error: unknown): error is FastifyError {
+  return error instanceof Error && 'statusCode' in error && typeof error.statusCode === 'number';
+}

@@ -1,0 +1,98 @@
+import { hash } from 'node:crypto';
+import type { Cache } from '../cache/cache.ts';
+import type { Answer, Loaded } from '../cache/read-through.ts';
+import type { Database, Row } from '../database/database.ts';
+import { cursorAfter, decodeCursor, encodeCursor, pageStart } from './cursor.ts';
+import type { Resource } from './resource.ts';
+import { buildStatements, type Statements } from './statements.ts';
+
+/**
+ * Reads of one resource, through the cache. What is cached is the JSON of `data`, byte for byte as it is sent; beside it
+ * stands its entity tag and, for a page, the cursor of the next one.
+ */
+export class ResourceReader {
+  readonly #resource: Resource;
+  readonly #cache: Cache;
+  readonly #database: Database;
+  readonly #statements: Statements;
+
+  constructor(resource: Resource, cache: Cache, database: Database) {
+    this.#resource = resource;
+    this.#cache = cache;
+    this.#database = database;
+    this.#statements = buildStatements(resource, database.dialect);
+  }
+
+  /** One row. Its bytes are `null` in JSON when there is none: see `isAbsent`. */
+  readItem(id: string): Promise<Answer> {
+    return this.#cache.read(this.#resource.itemKey(id), () => this.#loadItem(id));
+  }
+
+  /** All rows, newest first. */
+  readAll(): Promise<Answer> {
+    return this.#cache.read(this.#resource.listKey, () => this.#loadAll());
+  }
+
+  /** Up to `limit` rows behind the cursor. Throws `CatalogueError` `INVALID_PARAMETER` for a cursor that is none. */
+  async readPage(limit: number, after: string | undefined): Promise<Answer> {
+    const cursor = after === undefined ? undefined : decodeCursor(after);
+    const { start, params } = pageStart(cursor);
+    const sql = this.#statements.selectPage(limit + 1, start);
+    return await this.#cache.read(this.#resource.pageKey(limit, after), async () => {
+      const rows = await this.#database.query(sql, params);
+      const page = rows.slice(0, limit);
+      const last = page.at(-1);
+      // One row more than asked for tells whether there is a next page.
+      const more = last !== undefined && rows.length > limit;
+      const next = more ? encodeCursor(cursorAfter(last, Object.keys(this.#resource.columns))) : undefined;
+      return this.#toLoaded(this.#toJsonArray(page), this.#resource.ttl.list, next);
+    });
+  }
+
+  async #loadItem(id: string): Promise<Loaded> {
+    const [row] = await this.#database.query(this.#statements.selectItem, [id]);
+    if (row === undefined) return { value: absentValue, meta: '', ttlMs: this.#resource.ttl.absent };
+    return this.#toLoaded(this.#resource.toJson(row), this.#resource.ttl.item);
+  }
+
+  async #loadAll(): Promise<Loaded> {
+    const rows = await this.#database.query(this.#statements.selectAll);
+    return this.#toLoaded(this.#toJsonArray(rows), this.#resource.ttl.list);
+  }
+
+  #toJsonArray(rows: readonly Row[]): string {
+    return `[${rows.map((row) => this.#resource.toJson(row)).join(',')}]`;
+  }
+
+  #toLoaded(json: string, ttlMs: number, next?: string): Loaded {
+    const value = Buffer.from(json);
+    return { value, meta: writeMeta({ etag: entityTag(value), next }), ttlMs };
+  }
+}
+
+/** The value of a row that does not exist, so that asking for it again costs no query (a negative entry). */
+const absentValue = Buffer.from('null');
+
+export function isAbsent({ value }: Answer): boolean {
+  return value.length === absentValue.length && value.equals(absentValue);
+}
+
+/** The strong entity tag of the JSON of `data` (RFC 9110, section 8.8.3), with its quotes. */
+export function entityTag(json: Buffer | string): string {
+  return `"${hash('sha256', json, 'base64url').slice(0, 22)}"`;
+}
+
+export interface Meta {
+  readonly etag: string;
+  readonly next: string | undefined;
+}
+
+function writeMeta({ etag, next }: Meta): string {
+  return next === undefined ? etag : `${etag} ${next}`;
+}
+
+/** What stands beside a cached value. */
+export function readMeta(meta: string): Meta {
+  const at = meta.indexOf(' ');
+  return at === -1 ? { etag: meta, next: undefined } : { etag: meta.slice(0, at), next: meta.slice(at + 1) };
+}

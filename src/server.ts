@@ -1,0 +1,267 @@
+import { randomBytes } from 'node:crypto';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import type { AddressInfo } from 'node:net';
+import type { FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
+import { Cache } from './cache/cache.ts';
+import type { CacheEvent } from './cache/channels.ts';
+import { systemClock } from './cache/clock.ts';
+import { MemoryStore } from './cache/memory-store.ts';
+import type { CacheStore } from './cache/store.ts';
+import type { Config } from './config.ts';
+import type { Database } from './database/database.ts';
+import { migrate } from './database/migrate.ts';
+import { MysqlDatabase } from './database/mysql.ts';
+import { DatabaseOutbox } from './database/outbox.ts';
+import { SqliteDatabase } from './database/sqlite.ts';
+import { CatalogueError, describeError } from './errors.ts';
+import { buildApp } from './http/app.ts';
+import { addHealthRoute } from './http/health.ts';
+import { addInternalRoutes } from './http/internal.ts';
+import { addResourceRoutes } from './http/resource-routes.ts';
+import { Broadcaster } from './realtime/broadcaster.ts';
+import { openSocketServer } from './realtime/socket-server.ts';
+import { RedisStore } from './redis/store.ts';
+import { forgetOldKeys } from './resources/idempotency.ts';
+import { addSamples } from './resources/posts/samples.ts';
+import { ResourceReader } from './resources/reader.ts';
+import { resources as registered } from './resources/registry.ts';
+import type { Resource } from './resources/resource.ts';
+import { ResourceWriter } from './resources/writer.ts';
+
+/**
+ * The wiring diagram: the only module that connects things.
+ *
+ *   config -> store + database -> cache -> resources -> http + realtime
+ */
+export async function startServer(
+  config: Config,
+  log: Logger,
+  resources: readonly Resource[] = registered,
+): Promise<RunningServer> {
+  const { settings } = config;
+  const database = openDatabase(config);
+  const { store, cache } = openCache(config, database);
+  const stopReporting = reportStore(config, log);
+  let draining = false;
+
+  const app = await buildApp({
+    logger: log,
+    logRequests: settings.LOG_REQUESTS === 'true',
+    origins: settings.FRONTEND_URL,
+    requestTimeoutMs: settings.REQUEST_TIMEOUT_MS,
+  });
+  const sockets = openSocketServer(app.server, settings.FRONTEND_URL);
+  for (const resource of resources) {
+    const reader = new ResourceReader(resource, cache, database);
+    addResourceRoutes(app, resource, reader, new ResourceWriter(resource, cache, database, sockets.publish));
+  }
+  addHealthRoute(app, { redis: () => cache.ping(), mysql: () => database.ping(), draining: () => draining });
+  addInternalRoutes(app, new Broadcaster(cache, resources, sockets.publish), settings.REALTIME_API_SECRET);
+
+  const preparation = prepareDatabase(config, database, log);
+  const housekeeping = setInterval(
+    () => void forgetOldKeys(database, new Date()).catch(() => undefined),
+    housekeepingMs,
+  ).unref();
+  const stop = async (): Promise<void> => {
+    draining = true;
+    clearInterval(housekeeping);
+    preparation.stop();
+    await sockets.close();
+    await closeApp(app, settings.SHUTDOWN_TIMEOUT_MS);
+    await cache.close();
+    await store.close();
+    await within(closeDatabaseMs, database.close());
+    stopReporting();
+  };
+  // The report shall say how it stands with the database; a database that hangs does not keep the service from starting.
+  await within(settings.DB_CONNECT_TIMEOUT_MS, preparation.firstAttempt);
+  try {
+    await app.listen({
+      host: settings.HOST,
+      port: settings.PORT,
+      listenTextResolver: (url) => `HTTP: listening on ${url}`,
+    });
+  } catch (error) {
+    await stop();
+    if (!isListenError(error)) throw error;
+    const params = { address: addressOf({ host: settings.HOST, port: settings.PORT }), reason: describeError(error) };
+    throw new CatalogueError('PORT_UNAVAILABLE', { params, cause: error });
+  }
+  return { port: portOf(app), stop };
+}
+
+export interface RunningServer {
+  readonly port: number;
+  /** Ends what is in flight, then closes everything. Takes at most `SHUTDOWN_TIMEOUT_MS` and a second. */
+  stop(): Promise<void>;
+}
+
+const housekeepingMs = 10 * 60_000;
+const closeDatabaseMs = 500;
+const sweepMs = 1_000;
+
+export function openDatabase({ settings, backend }: Config): Database {
+  if (backend.kind === 'embedded') {
+    try {
+      return new SqliteDatabase({ location: backend.location, queueLimit: settings.DB_QUEUE_LIMIT });
+    } catch (error) {
+      const reason = `EMBEDDED_DATA must name a file for the embedded database, there or to be made: ${describeError(error)}`;
+      throw new CatalogueError('CONFIG_INVALID', { params: { reason }, cause: error });
+    }
+  }
+  return new MysqlDatabase({
+    server: backend.database,
+    poolSize: settings.DB_POOL_SIZE,
+    queueLimit: settings.DB_QUEUE_LIMIT,
+    connectTimeoutMs: settings.DB_CONNECT_TIMEOUT_MS,
+    acquireTimeoutMs: settings.DB_ACQUIRE_TIMEOUT_MS,
+    statementTimeoutMs: settings.DB_STATEMENT_TIMEOUT_MS,
+    commitTimeoutMs: settings.DB_COMMIT_TIMEOUT_MS,
+  });
+}
+
+/** The store needs the cache to recover, and the cache needs the store: the store is connected once both are there. */
+export function openCache({ settings, backend }: Config, database: Database): { store: CacheStore; cache: Cache } {
+  const toCache = (store: CacheStore): Cache =>
+    new Cache(store, new DatabaseOutbox(database), systemClock, {
+      leaseMs: settings.LEASE_MS,
+      fenceMs: settings.FENCE_MS,
+      withoutStore: settings.WRITE_WITHOUT_CACHE,
+      memoryBytes: settings.MEMORY_TIER_MB * bytesPerMb,
+      sweepMs,
+    });
+  if (backend.kind === 'embedded') {
+    const runId = randomBytes(9).toString('base64url');
+    const store = new MemoryStore({
+      maxBytes: settings.EMBEDDED_CACHE_MB * bytesPerMb,
+      now: () => systemClock.now(),
+      runId,
+    });
+    return { store, cache: toCache(store) };
+  }
+  const store = new RedisStore({
+    connection: { server: backend.redis, connectTimeoutMs: settings.REDIS_CONNECT_TIMEOUT_MS },
+    timeoutMs: settings.REDIS_TIMEOUT_MS,
+    bulkTimeoutMs: settings.REDIS_BULK_TIMEOUT_MS,
+    recover: () => cache.sweep(),
+  });
+  const cache = toCache(store);
+  store.connect();
+  return { store, cache };
+}
+
+const bytesPerMb = 1024 * 1024;
+
+/** One line about the cache store at the start, and one whenever it comes or goes. */
+function reportStore({ backend }: Config, log: Logger): () => void {
+  if (backend.kind === 'embedded') {
+    log.info('Cache: embedded, in this process (set REDIS_HOST and DB_HOST to use servers)');
+    return () => undefined;
+  }
+  const address = addressOf(backend.redis);
+  // Attempts to connect go on by the second: each reason is told once, and the close that ends each attempt not at all.
+  const told = new Set<string>();
+  const isNews = (reason: string): boolean =>
+    told.size === 0 || (told.size < mostReasons && !told.has(reason) && reason !== 'the connection was closed');
+  const report = (message: unknown): void => {
+    // The channel carries what `publish` of `cache/channels.ts` takes, and nothing else.
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+    const event = message as CacheEvent;
+    if (event.type !== 'store') return;
+    if (event.up) {
+      told.clear();
+      log.info(`Cache: Redis at ${address} is in use (${event.reason})`);
+    } else if (isNews(event.reason)) {
+      told.add(event.reason);
+      log.warn(`Cache: Redis at ${address} is not in use: ${event.reason}; reads go to the database`);
+    }
+  };
+  subscribe('energex:cache', report);
+  return () => unsubscribe('energex:cache', report);
+}
+
+const mostReasons = 10;
+
+/** Creates missing tables, as soon as the database lets it. */
+function prepareDatabase(
+  { backend }: Config,
+  database: Database,
+  log: Logger,
+): { firstAttempt: Promise<void>; stop(): void } {
+  let timer: NodeJS.Timeout | undefined;
+  let stopped = false;
+  const where =
+    backend.kind === 'embedded' ? `embedded SQLite, ${placeOf(backend.location)}` : addressOf(backend.database);
+  let told: string | undefined;
+  const attempt = async (): Promise<void> => {
+    try {
+      const created = await migrate(database);
+      if (backend.kind === 'embedded') await addSamples(database);
+      const tables = created.length === 0 ? 'all tables are there' : `created ${created.join(', ')}`;
+      log.info(`Database: ${where}: connected; ${tables}`);
+    } catch (error) {
+      if (stopped) return;
+      const reason = rootCause(error);
+      // Once for each change of the reason: the attempts go on by the second, for hours if need be.
+      if (reason !== told) log.warn(`Database: ${where}: ${reason}; trying again until it answers`);
+      told = reason;
+      timer = setTimeout(() => void attempt(), prepareRetryMs).unref();
+    }
+  };
+  const stop = (): void => {
+    stopped = true;
+    clearTimeout(timer);
+  };
+  return { firstAttempt: attempt(), stop };
+}
+
+const prepareRetryMs = 1_000;
+
+function placeOf(location: string): string {
+  return location === ':memory:' ? 'in memory' : `file ${location}`;
+}
+
+/** As in a URL: an IPv6 address has brackets. */
+function addressOf({ host, port }: { host: string; port: number }): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
+function rootCause(error: unknown): string {
+  return error instanceof CatalogueError && error.cause !== undefined
+    ? describeError(error.cause)
+    : describeError(error);
+}
+
+/** Waits for requests in flight; those that take longer than `timeoutMs` are cut off. */
+async function closeApp(app: FastifyInstance, timeoutMs: number): Promise<void> {
+  const cutOff = setTimeout(() => app.server.closeAllConnections(), timeoutMs);
+  try {
+    await app.close();
+  } finally {
+    clearTimeout(cutOff);
+  }
+}
+
+/** Waits for `promise`, but not longer than `ms`. */
+async function within(ms: number, promise: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  await Promise.race([promise, late]);
+  clearTimeout(timer);
+}
+
+function portOf(app: FastifyInstance): number {
+  const address: AddressInfo | string | null = app.server.address();
+  return address !== null && typeof address === 'object' ? address.port : 0;
+}
+
+/** `listen` failed because of the address, not because of a bug in the routes. */
+function isListenError(error: unknown): boolean {
+  return (
+    error instanceof Error && 'syscall' in error && (error.syscall === 'listen' || error.syscall === 'getaddrinfo')
+  );
+}

@@ -1,0 +1,97 @@
+import { afterEach, beforeAll, afterAll, expect, test } from '@jest/globals';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createSchema } from '../harness/database-schema.ts';
+import { type LeakCheck, trackLeaks } from '../harness/leaks.ts';
+import { startRedis } from '../harness/redis-server.ts';
+import { environmentOf } from '../harness/service.ts';
+import { type ProcessOptions, type ServiceProcess, startServiceProcess } from '../harness/service-process.ts';
+import { sharedDatabases } from '../harness/shared-servers.ts';
+
+/** What a user sees who starts the program: on nothing, on a file, on real servers. */
+
+const stops: (() => Promise<void>)[] = [];
+let leaks: LeakCheck;
+
+beforeAll(() => {
+  leaks = trackLeaks();
+});
+
+afterEach(async () => {
+  for (const stop of stops.splice(0).toReversed()) await stop();
+});
+
+afterAll(() => leaks.check());
+
+async function start(options: ProcessOptions): Promise<ServiceProcess> {
+  const service = await startServiceProcess(options);
+  stops.push(service.stop);
+  return service;
+}
+
+/** What the log says, without what differs from line to line. */
+function messages(service: ServiceProcess): string[] {
+  return service.lines.map((line) => String(JSON.parse(line).msg));
+}
+
+test('runs on nothing but Node: says so, and answers with sample rows', async () => {
+  const service = await start({});
+  expect(messages(service)).toEqual([
+    'Cache: embedded, in this process (set REDIS_HOST and DB_HOST to use servers)',
+    'Database: embedded SQLite, in memory: connected; created users, posts, cache_outbox, cache_idempotency_keys',
+    `HTTP: listening on ${service.url}`,
+  ]);
+  const first = await service.get('/cache/posts');
+  expect(first.status).toBe(200);
+  expect(first.json.source).toBe('database');
+  expect(first.json.data).toHaveLength(3);
+  expect((await service.get('/cache/posts')).json.source).toBe('cache');
+  expect((await service.get('/cache/health')).json.services).toEqual({ redis: 'healthy', mysql: 'healthy' });
+  expect(service.errors).toBe('');
+});
+
+test('EMBEDDED_DATA keeps the rows over a restart, also over a kill, and adds no samples again', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'energex-cache-test-data-'));
+  stops.push(() => rm(folder, { recursive: true }));
+  const environment = { EMBEDDED_DATA: join(folder, 'posts.db') };
+
+  const first = await start({ environment });
+  await first.request('POST', '/cache/posts', { title: 'kept', content: 'c', user_id: 1 });
+  first.signal('SIGTERM');
+  expect((await first.ended).code).toBe(0);
+
+  const second = await start({ environment });
+  expect(messages(second)[1]).toBe(`Database: embedded SQLite, file ${environment.EMBEDDED_DATA}: connected; all tables are there`);
+  expect((await second.get('/cache/posts/4')).json.data.title).toBe('kept');
+  await second.request('PUT', '/cache/posts/4', { title: 'kept too' });
+  await second.request('DELETE', '/cache/posts/1');
+  await second.stop();
+
+  const third = await start({ environment });
+  const titles = (await third.get('/cache/posts')).json.data.map((post: { title: string }) => post.title);
+  expect(titles).toEqual(['kept too', 'Change it', 'Read it twice']);
+});
+
+test.each(sharedDatabases().map((server) => [`${server.flavour} ${server.version}`, server] as const))(
+  'on %s and Redis: one line for each part, and the tables are made once',
+  async (_, server) => {
+    const [redis, schema] = await Promise.all([startRedis(), createSchema(server)]);
+    stops.push(redis.stop, schema.drop);
+    const environment = environmentOf(redis, schema);
+
+    const first = await start({ environment });
+    await first.line(/Cache: /);
+    const address = `${schema.host}:${schema.port}`;
+    expect(messages(first).toSorted()).toEqual([
+      expect.stringMatching(new RegExp(`^Cache: Redis at ${redis.host}:${redis.port} is in use \\(run \\w+\\)$`)),
+      `Database: ${address}: connected; created users, posts, cache_outbox, cache_idempotency_keys`,
+      `HTTP: listening on ${first.url}`,
+    ]);
+    expect((await first.get('/cache/posts')).json).toMatchObject({ data: [], source: 'database' });
+
+    const second = await start({ environment });
+    await second.line(new RegExp(`Database: ${address}: connected; all tables are there`));
+    expect((await second.get('/cache/posts')).json).toMatchObject({ data: [], source: 'cache' });
+  },
+);

@@ -1,0 +1,131 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import type { Database, SqlValue } from '../../src/database/database.ts';
+import { SqliteDatabase } from '../../src/database/sqlite.ts';
+import type { Resource } from '../../src/resources/resource.ts';
+import { openMysql } from './databases.ts';
+import { type Backend, backends, eventually, type Service, startService } from './service.ts';
+
+export type StageOptions = {
+  /** Over what the backend says; see `docs/configuration.md`. */
+  readonly environment?: Readonly<Record<string, string>>;
+  readonly resources?: readonly Resource[];
+  readonly log?: { write(line: string): void };
+};
+
+/** A backend, and services on it, one for each test. */
+export type Stage = {
+  /** A way to the tables past the service, as another program has it. */
+  readonly database: Database;
+  /** A way to the keys past the service; there is none on the embedded default. */
+  readonly redis: Redis | undefined;
+  /** A fresh service over empty tables and an empty cache, ready for requests. `open` stops the one before. */
+  open(options?: StageOptions): Promise<Service>;
+  /** One more service beside it, over the same tables and the same cache. */
+  beside(options?: StageOptions): Promise<Service>;
+  /** Stops everything and removes the data. */
+  close(): Promise<void>;
+};
+
+/** For `describe.each`: a stage on every backend. */
+export const stages: readonly { readonly name: string; start(): Promise<Stage> }[] = backends.map(({ name, start }) => ({
+  name,
+  start: async () => startStage(await start()),
+}));
+
+/** Those of `stages` that have a real Redis. */
+export const serverStages = stages.filter(({ name }) => name !== 'embedded');
+
+async function startStage(backend: Backend): Promise<Stage> {
+  const folder = await mkdtemp(join(tmpdir(), 'energex-cache-test-stage-'));
+  const file = join(folder, 'data.sqlite');
+  const environment = backend.redis === undefined ? { EMBEDDED_DATA: file } : backend.environment;
+  const { schema } = backend;
+  const database =
+    schema === undefined ? new SqliteDatabase({ location: file, queueLimit: 100 }) : openMysql(schema);
+  const redis = backend.redis === undefined ? undefined : new Redis(backend.redis.url);
+  const running: Service[] = [];
+  const stopAll = async (): Promise<void> => {
+    for (const service of running.splice(0)) await service.stop();
+  };
+  const beside = async (options: StageOptions = {}): Promise<Service> => {
+    // Deadlines that a busy machine does not miss; tests of deadlines set their own.
+    const service = await startService({ ...patient, ...environment, ...options.environment }, options);
+    running.push(service);
+    await eventually(async () => (await service.get('/cache/health')).status === 200);
+    return service;
+  };
+  return {
+    database,
+    redis,
+    beside,
+    open: async (options) => {
+      await stopAll();
+      const service = await beside(options);
+      for (const table of ['posts', 'users', 'cache_idempotency_keys', 'cache_outbox']) {
+        await database.execute(`DELETE FROM ${table}`);
+      }
+      await redis?.flushdb();
+      return service;
+    },
+    close: async () => {
+      await stopAll();
+      redis?.disconnect();
+      await database.close();
+      await backend.stop();
+      await rm(folder, { recursive: true });
+    },
+  };
+}
+
+const patient = {
+  DB_CONNECT_TIMEOUT_MS: '10000',
+  DB_ACQUIRE_TIMEOUT_MS: '10000',
+  REDIS_TIMEOUT_MS: '5000',
+  REDIS_BULK_TIMEOUT_MS: '5000',
+};
+
+/** Two users; the passwords and the role are what must never be seen. */
+export const ada = { id: 1, name: 'Ada Lovelace', email: 'ada@example.com' };
+export const grace = { id: 2, name: 'Grace Hopper', email: 'grace@example.com' };
+
+export async function insertUsers(database: Database): Promise<void> {
+  for (const { id, name, email } of [ada, grace]) {
+    await database.execute(
+      "INSERT INTO users (id, name, email, password, role, created_at, updated_at) VALUES (?, ?, ?, 'secret-hash', 'admin', ?, ?)",
+      [id, name, email, '2024-12-31 00:00:00', '2024-12-31 00:00:00'],
+    );
+  }
+}
+
+export type PostRow = {
+  readonly id: number;
+  readonly title?: string;
+  readonly content?: string;
+  readonly created_at?: string | null;
+  readonly updated_at?: string | null;
+  readonly user_id?: number;
+};
+
+/** Writes a post past the service. Ada's of the first of January 2025, unless said otherwise. */
+export async function insertPost(database: Database, row: PostRow): Promise<void> {
+  const { id, title = `Title ${id}`, content = `Content ${id}`, user_id: userId = ada.id } = row;
+  const { created_at: createdAt = '2025-01-01 00:00:00', updated_at: updatedAt = '2025-01-02 00:00:00' } = row;
+  const values: SqlValue[] = [id, title, content, userId, createdAt, updatedAt];
+  await database.execute('INSERT INTO posts (id, title, content, user_id, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)', values);
+}
+
+/** What the service says of a row that `insertPost` wrote without saying more than the id. */
+export function standardPost(id: number) {
+  return {
+    id,
+    title: `Title ${id}`,
+    content: `Content ${id}`,
+    created_at: '2025-01-01T00:00:00Z',
+    updated_at: '2025-01-02T00:00:00Z',
+    user_id: ada.id,
+    user: ada,
+  };
+}

@@ -1,0 +1,205 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, describe, expect, test } from '@jest/globals';
+import { Redis } from 'ioredis';
+import { StoreUnavailable } from '../../src/cache/store.ts';
+import { RedisStore, type RedisStoreOptions } from '../../src/redis/store.ts';
+import { published } from '../harness/engine.ts';
+import { trackLeaks } from '../harness/leaks.ts';
+import { type RedisServer, startRedis } from '../harness/redis-server.ts';
+import { eventually } from '../harness/eventually.ts';
+import { startProxy } from '../harness/tcp-proxy.ts';
+
+const closers: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const close of closers.splice(0).toReversed()) await close();
+});
+
+async function ownRedis(options: Parameters<typeof startRedis>[0] = {}): Promise<RedisServer> {
+  const server = await startRedis({ ownProcess: true, ...options });
+  closers.push(() => server.stop());
+  return server;
+}
+
+function openStore(
+  at: { host: string; port: number; password?: string },
+  more: Partial<RedisStoreOptions> = {},
+): RedisStore {
+  const { host, port, password } = at;
+  const store = new RedisStore({
+    connection: { server: { host, port, ...(password === undefined ? {} : { password }) }, connectTimeoutMs: 500 },
+    timeoutMs: 200,
+    bulkTimeoutMs: 400,
+    recover: async () => undefined,
+    ...more,
+  });
+  closers.push(() => store.close());
+  store.connect();
+  return store;
+}
+
+const isTrusted = async (store: RedisStore): Promise<boolean> => store.downReason === undefined;
+const trusted = (store: RedisStore): Promise<void> => eventually(() => isTrusted(store));
+const distrusted = (store: RedisStore): Promise<void> => eventually(async () => !(await isTrusted(store)));
+
+async function put(store: RedisStore, key: string, text: string): Promise<string> {
+  const acquired = await store.acquire(key, 5_000);
+  if (acquired.kind !== 'lease') throw new Error(`expected a lease, got ${acquired.kind}`);
+  await store.fill(key, acquired.token, { value: Buffer.from(text), meta: '', ttlMs: 60_000 });
+  return acquired.token;
+}
+
+describe('the Redis store when its server fails', () => {
+  const leaks = trackLeaks();
+  afterAll(() => leaks.check());
+
+  test('refuses at once before it is connected and after it was closed', async () => {
+    const server = await ownRedis();
+    const store = openStore(server);
+    await expect(store.read('k')).rejects.toThrow(/not in use/);
+    await expect(store.fence(['k'], 'writer', 100)).rejects.toBeInstanceOf(StoreUnavailable);
+    await trusted(store);
+    await store.close();
+    await distrusted(store);
+    await expect(store.ping()).rejects.toBeInstanceOf(StoreUnavailable);
+  });
+
+  test('a server that is stopped is noticed, and used again when it is back, with nothing of before', async () => {
+    const server = await ownRedis();
+    const store = openStore(server);
+    await trusted(store);
+    const version = await put(store, 'k', 'before');
+    const events = await published(async () => {
+      await server.kill();
+      await distrusted(store);
+      await expect(store.validate('k')).rejects.toBeInstanceOf(StoreUnavailable);
+      await server.restart();
+      await trusted(store);
+    });
+    expect(events.map((event) => (event.type === 'store' ? event.up : event.type))).toEqual(
+      expect.arrayContaining([false, true]),
+    );
+    expect(await store.validate('k')).toBeNull();
+    expect(await put(store, 'k', 'after')).not.toContain(version.split('.')[0]);
+  });
+
+  test('a restart from an old snapshot brings back entries whose deletion it never saw, and none of them is served', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'energex-snapshot-'));
+    closers.push(() => rm(dir, { recursive: true, force: true }));
+    const server = await ownRedis({ dir });
+    const store = openStore(server);
+    await trusted(store);
+    await put(store, 'k', 'old');
+    const client = new Redis({ host: server.host, port: server.port });
+    await client.save();
+    await store.release(['k'], store.unique());
+    client.disconnect();
+    await server.kill();
+    await distrusted(store);
+    await server.restart();
+    await trusted(store);
+    const after = new Redis({ host: server.host, port: server.port });
+    closers.push(async () => after.disconnect());
+    // The snapshot really holds it, so the test is about the run id and nothing else.
+    expect(await after.get('k')).toBe('old');
+    expect(await after.hget('{k}:guard', 'version')).not.toBeNull();
+    expect(await store.validate('k')).toBeNull();
+    expect(await store.read('k')).toBeNull();
+    expect((await store.acquire('k', 100)).kind).toBe('lease');
+  });
+
+  test('a server that hangs costs one deadline a command, then its connections are given up', async () => {
+    const server = await ownRedis();
+    const store = openStore(server);
+    await trusted(store);
+    await server.pause();
+    const events = await published(async () => {
+      await expect(store.validate('k')).rejects.toThrow(/no answer from Redis within 200 ms/);
+      await expect(store.read('k')).rejects.toBeInstanceOf(StoreUnavailable);
+      await distrusted(store);
+    });
+    expect(events.some((event) => event.type === 'store' && !event.up)).toBe(true);
+    await server.resume();
+    await trusted(store);
+    await put(store, 'k', 'again');
+  });
+
+  test('a black hole between here and the server is noticed and recovered from', async () => {
+    const server = await ownRedis();
+    const proxy = await startProxy(server);
+    closers.push(() => proxy.close());
+    const store = openStore(proxy);
+    await trusted(store);
+    proxy.blackHole();
+    await expect(store.ping()).rejects.toBeInstanceOf(StoreUnavailable);
+    await distrusted(store);
+    await proxy.restore();
+    await trusted(store);
+  });
+
+  test('what the outbox holds is invalidated before the store is trusted, and again and again until that works', async () => {
+    const server = await ownRedis();
+    let attempts = 0;
+    const trustedDuring: boolean[] = [];
+    const store: RedisStore = openStore(server, {
+      recover: async () => {
+        attempts += 1;
+        trustedDuring.push(await isTrusted(store));
+        if (attempts < 3) throw new Error('the database is away');
+        await store.release(['k'], store.unique());
+      },
+    });
+    await eventually(async () => attempts === 1);
+    await expect(store.read('k')).rejects.toThrow(/the database is away|not connected/);
+    // A write may fence while the outbox is still being swept: it only takes trust away.
+    await store.fence(['other'], 'writer', 1_000);
+    await trusted(store);
+    expect(attempts).toBe(3);
+    expect(trustedDuring).toEqual([false, false, false]);
+    expect(await store.acquire('other', 100)).toEqual({ kind: 'bypass' });
+  });
+
+  test('a recovery whose connection is lost meanwhile does not make the next one trusted', async () => {
+    const server = await ownRedis();
+    const gates = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    let attempts = 0;
+    const store = openStore(server, {
+      recover: async () => {
+        attempts += 1;
+        await gates[attempts - 1]?.promise;
+      },
+    });
+    await eventually(async () => attempts === 1);
+    await server.restart();
+    await eventually(async () => attempts === 2);
+    gates[0]?.resolve();
+    await expect(store.read('k')).rejects.toBeInstanceOf(StoreUnavailable);
+    gates[1]?.resolve();
+    await trusted(store);
+  });
+
+  test('closing ends a recovery that is waiting to try again', async () => {
+    const server = await ownRedis();
+    let attempts = 0;
+    const store = openStore(server, {
+      recover: async () => {
+        attempts += 1;
+        throw new Error('never');
+      },
+    });
+    await eventually(async () => attempts === 2);
+    await store.close();
+    const atClose = attempts;
+    await new Promise((resolve) => setTimeout(resolve, 700));
+    expect(attempts).toBeLessThanOrEqual(atClose);
+  });
+
+  test('a wrong password is told as the reason', async () => {
+    const server = await ownRedis({ password: 'right' });
+    const store = openStore({ host: server.host, port: server.port, password: 'wrong' });
+    await eventually(async () => /WRONGPASS|invalid/i.test(store.downReason ?? ''));
+    const right = openStore({ host: server.host, port: server.port, password: 'right' });
+    await trusted(right);
+  });
+});

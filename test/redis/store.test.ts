@@ -1,0 +1,173 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { Redis } from 'ioredis';
+import type { CacheStore } from '../../src/cache/store.ts';
+import { StoreUnavailable } from '../../src/cache/store.ts';
+import { RedisStore, type RedisStoreOptions } from '../../src/redis/store.ts';
+import { describeCacheStore } from '../contracts/cache-store.ts';
+import { trackLeaks } from '../harness/leaks.ts';
+import { type RedisServer, startRedis } from '../harness/redis-server.ts';
+import { eventually } from '../harness/eventually.ts';
+
+function openStore(
+  server: Pick<RedisServer, 'host' | 'port' | 'db'>,
+  more: Partial<RedisStoreOptions> = {},
+): RedisStore {
+  const { host, port, db } = server;
+  const store = new RedisStore({
+    connection: { server: { host, port, db }, connectTimeoutMs: 1_000 },
+    timeoutMs: 1_000,
+    bulkTimeoutMs: 2_000,
+    recover: async () => undefined,
+    ...more,
+  });
+  store.connect();
+  return store;
+}
+
+async function trusted(store: RedisStore): Promise<void> {
+  await eventually(async () => store.downReason === undefined);
+}
+
+async function put(store: CacheStore, key: string, text: string): Promise<string> {
+  const acquired = await store.acquire(key, 5_000);
+  if (acquired.kind !== 'lease') throw new Error(`expected a lease, got ${acquired.kind}`);
+  await store.fill(key, acquired.token, { value: Buffer.from(text), meta: '"tag"', ttlMs: 60_000 });
+  return acquired.token;
+}
+
+describeCacheStore('the Redis store', async () => {
+  const server = await startRedis();
+  const store = openStore(server);
+  const client = new Redis({ host: server.host, port: server.port });
+  await trusted(store);
+  const serverTime = async (): Promise<number> => {
+    const [seconds, micros] = await client.time();
+    return Number(seconds) * 1_000 + Number(micros) / 1_000;
+  };
+  return {
+    store,
+    elapse: async (ms) => {
+      const end = (await serverTime()) + ms;
+      await eventually(async () => (await serverTime()) > end);
+    },
+    close: async () => {
+      await store.close();
+      client.disconnect();
+      await server.stop();
+    },
+  };
+});
+
+describe('the Redis store on a live server', () => {
+  const leaks = trackLeaks();
+  let server: RedisServer;
+  let store: RedisStore;
+  let client: Redis;
+
+  beforeAll(async () => {
+    server = await startRedis();
+    client = new Redis(server.url);
+    store = openStore(server);
+    await trusted(store);
+  });
+  beforeEach(() => client.flushall());
+  afterAll(async () => {
+    await store.close();
+    client.disconnect();
+    await server.stop();
+    await leaks.check();
+  });
+
+  test('a value is a plain string that any program may GET; its guard is a hash in the same cluster slot', async () => {
+    const version = await put(store, 'post:1', '{"id":1}');
+    expect(await client.get('post:1')).toBe('{"id":1}');
+    expect(await client.pttl('post:1')).toBeGreaterThan(59_000);
+    expect(await client.hgetall('{post:1}:guard')).toEqual({ version, meta: '"tag"' });
+    expect(version).toMatch(new RegExp(`^${/run_id:(\w+)/.exec(await client.info('server'))?.[1]}\\.`));
+    expect(await client.pttl('{post:1}:guard')).toBeGreaterThanOrEqual(await client.pttl('post:1'));
+  });
+
+  test('a guard has a time to live at every step, so that nothing is left behind', async () => {
+    await store.acquire('post:1', 5_000);
+    expect(await client.pttl('{post:1}:guard')).toBeGreaterThan(0);
+    await store.fence(['post:1'], 'writer', 7_000);
+    expect(await client.pttl('{post:1}:guard')).toBeGreaterThan(5_000);
+    await store.release(['post:1'], 'writer');
+    expect(await client.keys('*')).toEqual([]);
+  });
+
+  test('a version of another run of the server is none, neither validated nor read nor acquired', async () => {
+    const version = await put(store, 'post:1', 'before');
+    await client.hset('{post:1}:guard', 'version', `0000${version.slice(4)}`);
+    expect(await store.validate('post:1')).toBeNull();
+    expect(await store.read('post:1')).toBeNull();
+    expect((await store.acquire('post:1', 100)).kind).toBe('lease');
+  });
+
+  test('a value without a guard, without a time to live, or put there by another program is not served', async () => {
+    await client.set('post:1', 'foreign');
+    expect(await store.read('post:1')).toBeNull();
+    await put(store, 'post:2', 'ours');
+    await client.set('post:2', 'foreign, for ever');
+    expect(await store.read('post:2')).toBeNull();
+    expect((await store.acquire('post:2', 100)).kind).toBe('lease');
+  });
+
+  test('an evicted value is a miss although its guard is there, and the other way round', async () => {
+    await put(store, 'post:1', 'v');
+    await client.del('post:1');
+    expect(await store.read('post:1')).toBeNull();
+    await put(store, 'post:1', 'v');
+    await client.del('{post:1}:guard');
+    expect(await store.validate('post:1')).toBeNull();
+    expect(await store.read('post:1')).toBeNull();
+  });
+
+  test('scripts that the server has lost are sent again', async () => {
+    await client.script('FLUSH');
+    await put(store, 'post:1', 'v');
+    expect((await store.read('post:1'))?.value.toString()).toBe('v');
+  });
+
+  test('a foreign type under a key makes the store unavailable for it, and nothing worse', async () => {
+    await client.rpush('post:1', 'a list');
+    await client.rpush('{post:2}:guard', 'a list');
+    await expect(store.read('post:2')).rejects.toBeInstanceOf(StoreUnavailable);
+    await expect(store.validate('post:2')).rejects.toThrow(/WRONGTYPE/);
+    await expect(store.acquire('post:2', 100)).rejects.toBeInstanceOf(StoreUnavailable);
+    expect((await store.acquire('post:1', 100)).kind).toBe('lease');
+  });
+
+  test('validations of one turn are one write and one read of the connection', async () => {
+    const reads = async (): Promise<number> =>
+      Number(/total_reads_processed:(\d+)/.exec(await client.info('stats'))?.[1]);
+    const before = await reads();
+    await Promise.all(Array.from({ length: 200 }, (_, index) => store.validate(`post:${index}`)));
+    expect((await reads()) - before).toBeLessThanOrEqual(4);
+  });
+
+  test('the parts of a name have a bound: past it the guard starts anew', async () => {
+    const fields: number[] = [];
+    for (let limit = 0; limit < 800; limit += 1) {
+      await put(store, `posts:all#limit=${limit}`, 'page');
+      fields.push(await client.hlen('{posts:all}:guard'));
+    }
+    expect(Math.max(...fields)).toBeLessThanOrEqual(1_503);
+    expect(fields.at(-1)).toBeLessThan(200);
+    expect((await store.read('posts:all#limit=799'))?.value.toString()).toBe('page');
+  });
+
+  test('a server that is full or read-only is unavailable for fills, and serves what it has', async () => {
+    await put(store, 'post:1', 'v');
+    const acquired = await store.acquire('post:2', 5_000);
+    await client.config('SET', 'maxmemory', '1');
+    try {
+      if (acquired.kind !== 'lease') throw new Error(acquired.kind);
+      const fill = store.fill('post:2', acquired.token, { value: Buffer.alloc(100), meta: '', ttlMs: 1_000 });
+      await expect(fill).rejects.toThrow(/OOM/);
+      expect((await store.read('post:1'))?.value.toString()).toBe('v');
+    } finally {
+      await client.config('SET', 'maxmemory', '0');
+    }
+  });
+});
