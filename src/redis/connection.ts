@@ -25,6 +25,8 @@ export class RedisConnection {
       autoResendUnfulfilledCommands: false,
       maxRetriesPerRequest: 0,
       connectTimeout: options.connectTimeoutMs,
+      // ioredis never clears this timer when the socket was closed before, so it must not keep a process long.
+      disconnectTimeout: 100,
       // A socket that has swallowed commands for this long is given up, and its commands with it.
       socketTimeout: options.connectTimeoutMs,
       retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 6), longestRetryMs),

@@ -1,12 +1,12 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { StoreUnavailable } from '../../src/cache/store.ts';
 import { RedisStore, type RedisStoreOptions } from '../../src/redis/store.ts';
 import { published } from '../harness/engine.ts';
-import { trackLeaks } from '../harness/leaks.ts';
+import { type LeakCheck, trackLeaks } from '../harness/leaks.ts';
 import { type RedisServer, startRedis } from '../harness/redis-server.ts';
 import { eventually } from '../harness/eventually.ts';
 import { startProxy } from '../harness/tcp-proxy.ts';
@@ -51,7 +51,10 @@ async function put(store: RedisStore, key: string, text: string): Promise<string
 }
 
 describe('the Redis store when its server fails', () => {
-  const leaks = trackLeaks();
+  let leaks: LeakCheck;
+  beforeAll(() => {
+    leaks = trackLeaks();
+  });
   afterAll(() => leaks.check());
 
   test('refuses at once before it is connected and after it was closed', async () => {
@@ -94,13 +97,13 @@ describe('the Redis store when its server fails', () => {
     const client = new Redis({ host: server.host, port: server.port });
     await client.save();
     await store.release(['k'], store.unique());
-    client.disconnect();
+    await client.quit();
     await server.kill();
     await distrusted(store);
     await server.restart();
     await trusted(store);
     const after = new Redis({ host: server.host, port: server.port });
-    closers.push(async () => after.disconnect());
+    closers.push(() => after.quit());
     // The snapshot really holds it, so the test is about the run id and nothing else.
     expect(await after.get('k')).toBe('old');
     expect(await after.hget('{k}:guard', 'version')).not.toBeNull();

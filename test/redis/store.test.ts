@@ -4,7 +4,7 @@ import type { CacheStore } from '../../src/cache/store.ts';
 import { StoreUnavailable } from '../../src/cache/store.ts';
 import { RedisStore, type RedisStoreOptions } from '../../src/redis/store.ts';
 import { describeCacheStore } from '../contracts/cache-store.ts';
-import { trackLeaks } from '../harness/leaks.ts';
+import { type LeakCheck, trackLeaks } from '../harness/leaks.ts';
 import { type RedisServer, startRedis } from '../harness/redis-server.ts';
 import { eventually } from '../harness/eventually.ts';
 
@@ -59,12 +59,13 @@ describeCacheStore('the Redis store', async () => {
 });
 
 describe('the Redis store on a live server', () => {
-  const leaks = trackLeaks();
+  let leaks: LeakCheck;
   let server: RedisServer;
   let store: RedisStore;
   let client: Redis;
 
   beforeAll(async () => {
+    leaks = trackLeaks();
     server = await startRedis();
     client = new Redis(server.url);
     store = openStore(server);
@@ -73,7 +74,7 @@ describe('the Redis store on a live server', () => {
   beforeEach(() => client.flushall());
   afterAll(async () => {
     await store.close();
-    client.disconnect();
+    await client.quit();
     await server.stop();
     await leaks.check();
   });
