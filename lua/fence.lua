@@ -1,4 +1,5 @@
--- purpose: delete the value with all its parts, and keep new ones out until the release or the deadline
+-- purpose: delete the value and forget all its parts (their bytes stay until they expire, without a version), and
+--          keep new ones out until the release or the deadline
 -- KEYS:    [1] value  [2] guard
 -- ARGV:    [1] token of the writer  [2] fence in ms
 -- reply:   1

@@ -1,4 +1,5 @@
--- purpose: delete the value with all its parts, and take away this writer's own fence; those of others stay
+-- purpose: delete the value and forget all its parts (their bytes stay until they expire, without a version), and
+--          take away this writer's own fence; those of others stay
 -- KEYS:    [1] value  [2] guard
 -- ARGV:    [1] token of the writer (one that was never used just invalidates)
 -- reply:   1

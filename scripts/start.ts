@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, globSync, statSync } from 'node:fs';
+import { existsSync, globSync, statSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 
 /**
@@ -14,11 +14,7 @@ function isStale(): boolean {
   if (!existsSync(built)) return true;
   const sources = ['src/**/*.ts', 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json'];
   const newest = Math.max(...globSync(sources, { cwd: root }).map((file) => statSync(join(root, file)).mtimeMs));
-  // The compiler leaves outputs alone that would not change, so the time of the build is that of the newest of them.
-  const builtAt = Math.max(
-    ...globSync('dist/**/*.js', { cwd: root }).map((file) => statSync(join(root, file)).mtimeMs),
-  );
-  return newest > builtAt;
+  return newest > statSync(built).mtimeMs;
 }
 
 function build(): void {
@@ -30,6 +26,8 @@ function build(): void {
     console.error('The build failed; the messages above say where.');
     process.exit(1);
   }
+  // The compiler leaves outputs alone that would not change; the time of this file is the time of the build.
+  utimesSync(built, new Date(), new Date());
 }
 
 if (existsSync(compiler) && isStale()) build();
@@ -37,5 +35,20 @@ if (!existsSync(built)) {
   console.error('There is no build: run `npm install` with the development dependencies, then `npm run build`.');
   process.exit(1);
 }
+
+/**
+ * npm runs scripts in a shell. A signal sent to npm ends that shell, and no shell passes it on: when the shell is gone,
+ * the signal was meant for this process. (`exec node ...` would do as well, but not on Windows.)
+ */
+function stopWithShell(): void {
+  const shell = process.ppid;
+  const watch = setInterval(() => {
+    if (process.ppid === shell) return;
+    clearInterval(watch);
+    process.kill(process.pid, 'SIGTERM');
+  }, 200).unref();
+}
+
+if (process.env['npm_lifecycle_event'] !== undefined) stopWithShell();
 process.argv.splice(1, 1, built);
 await import(built);

@@ -30,7 +30,7 @@ export const catalogue = {
   INVALID_PARAMETER: {
     message: 'Invalid parameter: {reason}',
     retryable: false,
-    cause: 'A query parameter or a header has a value outside its range, or a cursor is not one this service made.',
+    cause: 'A query parameter has a value outside its range, is given twice, or a cursor is not one this service made.',
     remedy: 'Use `limit` from 1 to 100 and pass `after` exactly as it stood in the `Link` header.',
   },
   VALIDATION_FAILED: {

@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 import closeWithGrace from 'close-with-grace';
 import { loadConfig, readEnvironment } from './config.ts';
 import { CatalogueError, describeError } from './errors.ts';
-import { createLogger } from './operations/log.ts';
+import { createLogger, flushLog } from './operations/log.ts';
 import { runMigrate } from './operations/migrate.ts';
 import { runSeed } from './operations/seed.ts';
 import { startServer } from './server.ts';
@@ -26,6 +26,7 @@ async function serve(): Promise<void> {
     else log.fatal({ err }, 'Stopping: an error that nothing caught');
     await server.stop();
     log.info('Stopped');
+    await flushLog(log);
   });
 }
 
@@ -82,5 +83,6 @@ try {
   await main();
 } catch (error) {
   console.error(explain(error));
-  process.exitCode = 1;
+  // Not only the code: what was opened before the error would keep the process.
+  process.exit(1);
 }

@@ -100,6 +100,7 @@ export interface RunningServer {
 
 const housekeepingMs = 10 * 60_000;
 const closeDatabaseMs = 500;
+const closeIdleMs = 20;
 const sweepMs = 1_000;
 
 export function openDatabase({ settings, backend }: Config): Database {
@@ -237,10 +238,13 @@ function rootCause(error: unknown): string {
 /** Waits for requests in flight; those that take longer than `timeoutMs` are cut off. */
 async function closeApp(app: FastifyInstance, timeoutMs: number): Promise<void> {
   const cutOff = setTimeout(() => app.server.closeAllConnections(), timeoutMs);
+  // Closing ends the connections that are idle then. One whose request is answered later was told to stay open.
+  const sendAway = setInterval(() => app.server.closeIdleConnections(), closeIdleMs);
   try {
     await app.close();
   } finally {
     clearTimeout(cutOff);
+    clearInterval(sendAway);
   }
 }
 

@@ -48,10 +48,11 @@ export function isSecret(name: Name): boolean {
 }
 
 function defaultOf(name: Name): string {
-  const { default: standard, shown }: { readonly default: unknown; readonly shown?: string } = options[name];
+  const { default: standard, shown } = options[name];
   if (shown !== undefined) return code(shown);
   if (standard === undefined) return 'not set';
-  return standard === '' ? 'empty' : code(String(standard));
+  if (standard === '') return 'empty';
+  return code(typeof standard === 'object' ? JSON.stringify(standard) : String(standard));
 }
 
 function descriptionOf(name: Name): string {

@@ -1,22 +1,19 @@
 import { catalogue, type ErrorCode } from '../../src/errors.ts';
-import { statusOf } from '../../src/http/problem.ts';
+import { findStatus } from '../../src/http/problem.ts';
 import { code, table } from './sections.ts';
-
-/** These end the process before it answers anyone, so no client ever sees them. */
-const ofTheCommandLine: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['CONFIG_INVALID', 'PORT_UNAVAILABLE', 'USAGE']);
 
 export function renderErrors(): string {
   const codes = errorCodes();
   return [
     '## Answers to a request',
     '',
-    renderGroup(codes.filter((each) => !ofTheCommandLine.has(each))),
+    renderGroup(codes.filter((each) => findStatus(each) !== undefined)),
     '',
     '## Errors at the start',
     '',
     'They are printed as one sentence; the process ends with exit code 1.',
     '',
-    renderGroup(codes.filter((each) => ofTheCommandLine.has(each))),
+    renderGroup(codes.filter((each) => findStatus(each) === undefined)),
   ].join('\n');
 }
 
@@ -38,5 +35,5 @@ function renderGroup(codes: readonly ErrorCode[]): string {
 }
 
 function statusShown(each: ErrorCode): string {
-  return ofTheCommandLine.has(each) ? 'none' : String(statusOf(each));
+  return String(findStatus(each) ?? 'none');
 }

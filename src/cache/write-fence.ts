@@ -39,7 +39,8 @@ export class WriteFence {
     let recorded = false;
     let stopExtending = (): void => undefined;
     const beforeCommit: BeforeCommit = async (affected, recordInTransaction) => {
-      names = affected;
+      // A transaction that is tried again may affect other names than the first time; all are released.
+      names = [...new Set([...names, ...affected])];
       if (!(await this.#fence(names, token))) {
         await recordInTransaction(names);
         recorded = true;
@@ -50,6 +51,8 @@ export class WriteFence {
     };
     try {
       const result = await transact(beforeCommit);
+      // An extension behind the release would set the fence anew, and nobody would take it away.
+      stopExtending();
       await this.#release(names, token, recorded);
       return result;
     } catch (error) {
@@ -68,7 +71,10 @@ export class WriteFence {
   async invalidate(names: readonly KeyName[]): Promise<void> {
     const reached = await this.#reach(() => this.#store.release(names, this.#store.unique()));
     publish({ type: 'invalidate', names, reached });
-    if (!reached) await this.#outbox.record(names);
+    if (reached) return;
+    await this.#outbox.record(names);
+    // Once more, now that the row is there: a store that swept an empty outbox in between trusts itself again.
+    await this.#reach(() => this.#store.release(names, this.#store.unique()));
   }
 
   async #fence(names: readonly KeyName[], token: string): Promise<boolean> {
@@ -93,8 +99,9 @@ export class WriteFence {
     if (names.length === 0) return;
     const reached = await this.#reach(() => this.#store.release(names, token));
     publish({ type: 'release', names, reached });
-    // Either the fence still stands or the outbox has the names from the transaction, so nothing is stale: this only
-    // makes the fence end sooner. The change is committed and must be acknowledged whatever happens here.
+    // Either the fence still stands or the outbox has the names from the transaction, so nothing is stale; the row is
+    // for a server that has lost the fence with its memory. The change is committed and must be acknowledged whatever
+    // happens here.
     if (!reached && !recorded) await this.#outbox.record(names).catch(() => undefined);
   }
 

@@ -3,7 +3,8 @@
  * `test/contracts/database.ts` says what both must hold.
  *
  * What can go wrong, wherever a statement runs:
- * - `CatalogueError` `DATABASE_UNAVAILABLE` or `DATABASE_BUSY`: nothing was changed, the same call may succeed later;
+ * - `CatalogueError` `DATABASE_UNAVAILABLE` or `DATABASE_BUSY`: the same call may succeed later. A transaction has changed
+ *   nothing; an `execute` outside one may have, when the answer was lost, so it must be one that can be repeated;
  * - `ConstraintViolation`: the statement was refused, the transaction goes on;
  * - `OutcomeUnknown` (of `cache/write-fence.ts`), from `transaction` alone: COMMIT was sent and not answered.
  */

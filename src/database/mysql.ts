@@ -11,7 +11,8 @@ import { connectionIsGone, errorNumber, isDeadlock, SilentServer, translateError
  * one to the question before.
  */
 export class MysqlDatabase implements Database {
-  readonly dialect: Dialect = { name: 'mysql', integer: 'CAST(? AS UNSIGNED)', forUpdate: ' FOR UPDATE' };
+  /** MySQL takes a placeholder that is cast to UNSIGNED itself for a signed one, which ends at 2^63. */
+  readonly dialect: Dialect = { name: 'mysql', integer: 'CAST(CAST(? AS CHAR) AS UNSIGNED)', forUpdate: ' FOR UPDATE' };
   readonly #pool: Pool;
   readonly #options: MysqlOptions;
   /** The connections whose session has the settings; others get them before their first use. */
@@ -67,7 +68,8 @@ export class MysqlDatabase implements Database {
   }
 
   close(): Promise<void> {
-    this.#closed ??= this.#pool.end();
+    // What it rejects with is a connection that broke on the way, so that one is closed as well.
+    this.#closed ??= this.#pool.end().catch(() => undefined);
     return this.#closed;
   }
 
@@ -138,11 +140,13 @@ export class MysqlDatabase implements Database {
       query: async (sql, params = []) => {
         const [rows] = await this.#run(connection, connection.execute<RowDataPacket[][]>(prepared(sql, params)));
         // The rows are arrays of what the options of the pool let through: strings, numbers and null.
+        // oxlint-disable-next-line typescript/no-unsafe-type-assertion
         return rows as unknown as Row[];
       },
       execute: async (sql, params = []) => {
         const [done] = await this.#run(connection, connection.execute<ResultSetHeader>(prepared(sql, params)));
-        return { affectedRows: done.affectedRows, insertId: String(done.insertId) };
+        // The driver reads ids as signed.
+        return { affectedRows: done.affectedRows, insertId: String(BigInt.asUintN(64, BigInt(done.insertId))) };
       },
     };
   }
@@ -188,11 +192,12 @@ const clientGraceMs = 500;
 /** Of one connection; the least recently used is closed for a new one. */
 const mostStatements = 200;
 
-type Bindable = Exclude<SqlValue, bigint>;
-
-function prepared(sql: string, params: readonly SqlValue[]): { sql: string; values: Bindable[]; rowsAsArray: true } {
-  // The driver would send a bigint as a string too, but its types do not know it.
-  return { sql, values: params.map((value) => (typeof value === 'bigint' ? String(value) : value)), rowsAsArray: true };
+/** Everything goes as text: the driver would send numbers as doubles, whose text ends in an exponent when they are large. */
+function prepared(
+  sql: string,
+  params: readonly SqlValue[],
+): { sql: string; values: (string | null)[]; rowsAsArray: true } {
+  return { sql, values: params.map((value) => (value === null ? null : String(value))), rowsAsArray: true };
 }
 
 /** mysql2's own `timeout` begins only once a statement is prepared and sent, so it does not bound the wait for it. */

@@ -15,7 +15,8 @@ import {
  * has it alone, and whoever comes meanwhile waits in a bounded queue.
  */
 export class SqliteDatabase implements Database {
-  readonly dialect: Dialect = { name: 'sqlite', integer: 'CAST(? AS INTEGER)', forUpdate: '' };
+  /** NUMERIC is exact to 2^63 as INTEGER is, but does not bend digits beyond that down to the greatest integer. */
+  readonly dialect: Dialect = { name: 'sqlite', integer: 'CAST(? AS NUMERIC)', forUpdate: '' };
   readonly #connection: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
   readonly #queueLimit: number;

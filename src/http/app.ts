@@ -1,10 +1,12 @@
-import type { Socket } from 'node:net';
+import { isUtf8 } from 'node:buffer';
 import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
 import cors from '@fastify/cors';
 import helmet from '@fastify/helmet';
 import { fastify, type FastifyBaseLogger, type FastifyInstance, type FastifyRequest, LogController } from 'fastify';
 import type { Outcome } from '../cache/read-through.ts';
 import { CatalogueError, type ErrorCode } from '../errors.ts';
+import { acceptAllMethods } from './methods.ts';
 import { answerProblem, problemType, statusOf, toProblem } from './problem.ts';
 import { compileSchema, toValidationError } from './validation.ts';
 
@@ -44,12 +46,17 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     routerOptions: { maxParamLength: longestParameter, ignoreTrailingSlash: true },
     exposeHeadRoutes: true,
     schemaErrorFormatter: (errors) => toValidationError(errors),
-    frameworkErrors: (error, request, reply) => void answerProblem(error, request, reply),
+    // No hook runs for a URL that cannot be decoded, so the headers of all answers are not there.
+    frameworkErrors: (error, request, reply) => void answerProblem(error, request, reply.headers(noSniffing)),
     clientErrorHandler: refuseMalformed,
   });
   app.decorateRequest('cacheResult', undefined);
   app.setValidatorCompiler(({ schema }) => compileSchema(Object(schema)));
-  app.setErrorHandler(answerProblem);
+  acceptAllMethods(app);
+  // The body of a request to an unknown path is parsed too; what is wrong with it is of no interest.
+  app.setErrorHandler((error, request, reply) =>
+    answerProblem(request.is404 ? new CatalogueError('ROUTE_NOT_FOUND') : error, request, reply),
+  );
   app.setNotFoundHandler(() => {
     throw new CatalogueError('ROUTE_NOT_FOUND');
   });
@@ -66,21 +73,28 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     credentials: true,
     methods: ['GET', 'HEAD', 'POST', 'PUT', 'DELETE'],
     exposedHeaders: ['ETag', 'Cache-Status', 'Link', 'Location', 'Retry-After', 'Idempotent-Replayed'],
-    strictPreflight: false,
+    // Left to the routes: see `withCors` of `methods.ts`.
+    preflight: false,
   });
   if (options.logRequests) logRequests(app);
   return app;
 }
 
-/** An empty body is left to the schema of the route, which says what is missing. */
+/**
+ * An empty body is left to the schema of the route, which says what is missing. JSON is UTF-8 (RFC 8259, section 8.1);
+ * decoded all the same, other bytes would be stored as replacement characters.
+ */
 function acceptJsonOnly(app: FastifyInstance): void {
   const parse = app.getDefaultJsonParser('error', 'error');
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
-    if (body === '') done(null, undefined);
-    else void parse(request, String(body), done);
+  app.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (request, body, done) => {
+    if (body.length === 0) done(null, undefined);
+    else if (isUtf8(body)) void parse(request, body.toString(), done);
+    else done(new CatalogueError('INVALID_JSON'), undefined);
   });
 }
+
+const noSniffing = { 'x-content-type-options': 'nosniff' };
 
 /** A hook that is not there costs nothing, so there is none when the log is off. */
 function logRequests(app: FastifyInstance): void {
@@ -119,6 +133,7 @@ function refuseMalformed(error: Error & { code?: string }, socket: Socket): void
   const status = statusOf(code);
   socket.end(
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: ${problemType}\r\n` +
-      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+      `Content-Length: ${Buffer.byteLength(body)}\r\n` +
+      `X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n${body}`,
   );
 }

@@ -1,20 +1,31 @@
-import type { FastifyInstance, HTTPMethods } from 'fastify';
+import { METHODS } from 'node:http';
+import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify';
 import { CatalogueError } from '../errors.ts';
 
-const all: readonly HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE'];
+/** All that Node can parse. A `CONNECT` never becomes a request: Node closes its connection. */
+const all: readonly HTTPMethods[] = METHODS.filter((method) => method !== 'CONNECT');
+
+/** Lets routes be made for every method, so that a wrong one on a known path is told from an unknown path. */
+export function acceptAllMethods(app: FastifyInstance): void {
+  const known = new Set(app.supportedMethods);
+  for (const method of all) {
+    if (!known.has(method)) app.addHttpMethod(method);
+  }
+}
 
 /** Answers 405 with `Allow` to the other methods of a path, before their bodies are looked at, and `OPTIONS` with 204. */
 export function refuseOtherMethods(app: FastifyInstance, url: string, allowed: readonly HTTPMethods[]): void {
   const allow = allowed.join(', ');
-  app.route({
-    method: all.filter((method) => !allowed.includes(method)),
-    url,
-    onRequest: async (_request, reply) => {
-      reply.header('allow', allow);
-      throw new CatalogueError('METHOD_NOT_ALLOWED');
-    },
-    handler: async () => undefined,
-  });
-  // What reaches this is not a preflight: those are answered by the CORS plugin before.
-  app.options(url, async (_request, reply) => reply.code(204).header('allow', allow).send());
+  const refuse = async (_request: FastifyRequest, reply: FastifyReply): Promise<never> => {
+    reply.header('allow', allow);
+    throw new CatalogueError('METHOD_NOT_ALLOWED');
+  };
+  app.route({ method: all.filter((method) => !allowed.includes(method)), url, onRequest: refuse, handler: refuse });
+  app.options(url, withCors, async (_request, reply) => reply.code(204).header('allow', allow).send());
 }
+
+/**
+ * The CORS plugin adds the headers of a preflight and leaves the answer to the route. By itself it would answer every
+ * `OPTIONS`, without `Allow` and on unknown paths too: `app.ts` turns that off.
+ */
+const withCors = { config: { cors: { preflight: true, preflightContinue: true, strictPreflight: false } } };

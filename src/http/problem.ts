@@ -6,7 +6,7 @@ import { CatalogueError, type ErrorCode } from '../errors.ts';
  * Errors as answers: `application/problem+json` (RFC 9457) with a `message` beside it, which the frontend shows. What
  * the catalogue does not know is an internal error: it is logged with its stack, and nothing of it is shown.
  */
-const statuses: Readonly<Record<ErrorCode, number>> = {
+const statuses: Readonly<Record<AnswerableCode, number>> = {
   INVALID_ID: 400,
   NOT_FOUND: 404,
   INVALID_PARAMETER: 400,
@@ -31,14 +31,19 @@ const statuses: Readonly<Record<ErrorCode, number>> = {
   COMMIT_UNKNOWN: 503,
   CACHE_UNREACHABLE: 503,
   INTERNAL: 500,
-  // These end the process before it answers anyone; the numbers are for `docs/errors.md` alone.
-  CONFIG_INVALID: 500,
-  PORT_UNAVAILABLE: 500,
-  USAGE: 500,
 };
 
+/** All but those that end the process before it answers anyone. */
+type AnswerableCode = Exclude<ErrorCode, 'CONFIG_INVALID' | 'PORT_UNAVAILABLE' | 'USAGE'>;
+
+/** `undefined` for a code that is never the answer to a request. */
+export function findStatus(code: ErrorCode): number | undefined {
+  const known: Readonly<Partial<Record<ErrorCode, number>>> = statuses;
+  return known[code];
+}
+
 export function statusOf(code: ErrorCode): number {
-  return statuses[code];
+  return findStatus(code) ?? 500;
 }
 
 export const problemType = 'application/problem+json; charset=utf-8';

@@ -9,6 +9,7 @@ import type { ResourceWriter } from '../resources/writer.ts';
 import { matchesNone, preconditionOf } from './conditional.ts';
 import { cacheStatus, sendEnvelope } from './envelope.ts';
 import { refuseOtherMethods } from './methods.ts';
+import { answerProblem } from './problem.ts';
 
 /** The routes of one resource, from its definition alone. */
 export function addResourceRoutes(
@@ -48,7 +49,7 @@ export function addResourceRoutes(
 }
 
 function addReads(app: FastifyInstance, resource: Resource, reader: ResourceReader): void {
-  app.get(resource.path, async (request, reply) => {
+  app.get(resource.path, { errorHandler: onReadError }, async (request, reply) => {
     const { limit, after } = pageOf(request);
     const isPage = limit !== undefined || after !== undefined;
     const answer = await (isPage ? reader.readPage(limit ?? standardLimit, after) : reader.readAll());
@@ -59,13 +60,22 @@ function addReads(app: FastifyInstance, resource: Resource, reader: ResourceRead
         : { link: `<${resource.path}?limit=${limit ?? standardLimit}&after=${next}>; rel="next"` };
     return sendRead(request, reply, answer, link);
   });
-  app.get(`${resource.path}/:id`, async (request, reply) => {
+  app.get(`${resource.path}/:id`, { errorHandler: onReadError }, async (request, reply) => {
     const answer = await reader.readItem(idOf(resource, request));
     if (!isAbsent(answer)) return sendRead(request, reply, answer, {});
     request.cacheResult = answer.outcome.kind;
     reply.header('cache-status', cacheStatus(answer));
     throw new CatalogueError('NOT_FOUND', { params: { item: resource.label } });
   });
+}
+
+/** A read that fails says as well what the cache did for it: nothing, and why. */
+function onReadError(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
+  if (!reply.hasHeader('cache-status')) {
+    const detail = error instanceof CatalogueError ? error.code : 'INTERNAL';
+    reply.header('cache-status', `EnergeX; fwd=bypass; detail=${detail}`);
+  }
+  void answerProblem(error, request, reply);
 }
 
 function sendRead(

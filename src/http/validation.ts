@@ -71,7 +71,7 @@ function complaint(keyword: string, params: SchemaError['params']): string | und
     case 'required':
       return 'is required';
     case 'type':
-      return `must be a ${String(params['type']).replace(',', ' or a ')}`;
+      return `must be ${String(params['type']).split(',').map(withArticle).join(' or ')}`;
     case 'maxLength':
       return `must be at most ${String(params['limit'])} characters long`;
     case 'maxBytes':
@@ -85,4 +85,8 @@ function complaint(keyword: string, params: SchemaError['params']): string | und
     default:
       return undefined;
   }
+}
+
+function withArticle(noun: string): string {
+  return `${/^[aeiou]/.test(noun) ? 'an' : 'a'} ${noun}`;
 }

@@ -1,4 +1,4 @@
-import { type Logger, pino, stdTimeFunctions } from 'pino';
+import { type Logger, pino, stdSerializers, stdTimeFunctions } from 'pino';
 import pretty from 'pino-pretty';
 
 /**
@@ -11,11 +11,32 @@ export function createLogger(options: { level: string; format: 'auto' | 'json' |
     level: options.level,
     base: null,
     timestamp: stdTimeFunctions.isoTime,
+    serializers: { err: toFault },
     redact: {
       paths: ['headers', '*.headers', 'password', '*.password', '*.*.password', 'secret', '*.secret'],
       censor: '[secret]',
     },
   };
-  if (!isPretty) return pino(base);
+  // Lines are written in the background, and with a least length `flush` can tell when all are out.
+  if (!isPretty) return pino(base, pino.destination({ minLength: 1 }));
   return pino(base, pretty({ colorize: process.stdout.isTTY, translateTime: 'SYS:HH:MM:ss.l', sync: true }));
 }
+
+/** Resolves when every line is written: a process that ended before could lose its last ones, or swap them. */
+export async function flushLog(log: Logger): Promise<void> {
+  await new Promise<void>((resolve) => log.flush(() => resolve()));
+}
+
+/** MySQL quotes the value that it refused in the text of its error, and ioredis hangs the command on its: AUTH, for one. */
+function toFault(error: Error): object {
+  if (!(error instanceof Error)) return { message: String(error) };
+  const { command: _, ...fault } = stdSerializers.err(error);
+  const entries = Object.entries(fault).map(([name, value]) => [
+    name,
+    typeof value === 'string' ? value.replace(quotedValue, "$1 '[cut]'") : value,
+  ]);
+  return Object.fromEntries(entries);
+}
+
+/** `Incorrect integer value: '...' for column`, `Duplicate entry '...' for key`. Greedy: the value itself may say as much. */
+const quotedValue = /(value:|entry) '.*'(?= for (?:column|key) )/gs;

@@ -18,7 +18,7 @@ export async function runSeed(
   };
   requireLastingData(config, 'seed');
   const database = openDatabase(config);
-  const { store, cache } = openCache(config, database);
+  const { store, cache } = openCache(withPatience(config), database);
   try {
     await migrate(database);
     await reachStore(cache, config.settings.REDIS_CONNECT_TIMEOUT_MS);
@@ -29,6 +29,14 @@ export async function runSeed(
     await store.close();
     await database.close();
   }
+}
+
+/** Fences go out by the batch, which is no matter of a few bytes. */
+function withPatience({ backend, settings }: Config): Config {
+  return {
+    backend,
+    settings: { ...settings, REDIS_TIMEOUT_MS: Math.max(settings.REDIS_TIMEOUT_MS, settings.REDIS_BULK_TIMEOUT_MS) },
+  };
 }
 
 /** Throws `USAGE` for the embedded default, whose rows would end with the process that made them. */
@@ -67,20 +75,21 @@ function parseCount(name: string, text: string): number {
 }
 
 /** A bar on a terminal; elsewhere a line for every tenth part. */
-async function withProgress<T>(
+export async function withProgress<T>(
   what: string,
   total: number,
   work: (report: (done: number) => void) => Promise<T>,
+  stream: Terminal = process.stdout,
 ): Promise<T> {
-  if (!process.stdout.isTTY) {
+  if (stream.isTTY !== true) {
     let tenths = 0;
     return await work((done) => {
       const reached = Math.floor((done * 10) / total);
-      if (reached > tenths) console.log(`${what}: ${done} of ${total}`);
+      if (reached > tenths) stream.write(`${what}: ${done} of ${total}\n`);
       tenths = reached;
     });
   }
-  const bar = new SingleBar({ format: `${what} {bar} {value} of {total}`, hideCursor: true, stream: process.stdout });
+  const bar = new SingleBar({ format: `${what} {bar} {value} of {total}`, hideCursor: true, stream });
   bar.start(total, 0);
   try {
     return await work((done) => bar.update(done));
@@ -88,3 +97,6 @@ async function withProgress<T>(
     bar.stop();
   }
 }
+
+/** A stream that may be a terminal. */
+type Terminal = NodeJS.WritableStream & { readonly isTTY?: boolean };

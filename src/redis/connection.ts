@@ -63,6 +63,10 @@ export class RedisConnection {
     }
   }
 
+  reconnect(): void {
+    this.#client.disconnect(true);
+  }
+
   close(): void {
     this.#client.disconnect();
   }

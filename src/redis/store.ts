@@ -9,6 +9,7 @@ import {
   type Filled,
   StoreUnavailable,
 } from '../cache/store.ts';
+import { describeError } from '../errors.ts';
 import { RedisConnection, type RedisConnectionOptions } from './connection.ts';
 import * as scripts from './scripts.ts';
 import { asBuffer, asNumber, asText, type Place } from './scripts.ts';
@@ -21,6 +22,7 @@ import { asBuffer, asNumber, asText, type Place } from './scripts.ts';
  *
  *   down -> recovering   both connections are up: what the outbox holds is invalidated first
  *   recovering -> trusted
+ *   trusted -> recovering   a fence or a release failed: what was to be deleted may still be there
  *   any -> down          either connection is lost
  *
  * Reads, leases and fills need `trusted`. Fences and releases only need the connection: they take trust away, and a
@@ -36,6 +38,8 @@ export class RedisStore implements CacheStore {
   /** Counts the times of being up, so that a recovery that ends after its connection can be told. */
   #epoch = 0;
   #trusted = false;
+  /** A deletion failed since the last sweep of the outbox began: that sweep may not have seen its names. */
+  #inDoubt = false;
   #downReason: string | undefined = 'not connected yet';
   #closed = false;
 
@@ -151,23 +155,42 @@ export class RedisStore implements CacheStore {
   }
 
   async #onEach(names: readonly KeyName[], step: (client: Client, place: Place) => Promise<void>): Promise<void> {
-    await this.#commands.send(this.#options.timeoutMs, async (client) => {
-      await Promise.all(names.map((name) => step(client, placeOf(name))));
-    });
+    try {
+      await this.#commands.send(this.#options.timeoutMs, async (client) => {
+        await Promise.all(names.map((name) => step(client, placeOf(name))));
+      });
+    } catch (error) {
+      // The server may still answer reads (a demoted master does, or one that cannot save): with what it could not delete.
+      this.#inDoubt = true;
+      if (this.#trusted) {
+        this.#goDown(`a deletion failed: ${describeError(error)}`);
+        void this.#recover();
+      }
+      throw error;
+    }
   }
 
   /** Runs at every sign that a connection is up; goes through with it once both are, at the same run. */
   async #recover(): Promise<void> {
     const { runId } = this.#commands;
-    if (this.#trusted || runId === undefined || runId !== this.#values.runId) return;
+    const other = this.#values.runId;
+    if (this.#trusted || runId === undefined || other === undefined) return;
+    if (runId !== other) {
+      // One of them was made before a failover: connecting anew brings both to the same server.
+      this.#downReason = 'the two connections reached different servers';
+      this.#commands.reconnect();
+      this.#values.reconnect();
+      return;
+    }
     this.#epoch += 1;
     const epoch = this.#epoch;
     for (;;) {
+      this.#inDoubt = false;
       try {
         await this.#options.recover();
-        break;
+        if (!this.#inDoubt) break;
       } catch (error) {
-        this.#downReason = `what changed meanwhile could not be invalidated yet (${String(error)})`;
+        this.#downReason = `what changed meanwhile could not be invalidated yet (${describeError(error)})`;
       }
       await new Promise((resolve) => setTimeout(resolve, recoverRetryMs).unref());
       if (epoch !== this.#epoch || this.#closed) return;

@@ -15,13 +15,14 @@ export class IdempotencyKeys {
     this.#resource = resource;
   }
 
-  /** Takes the key, or returns the answer that is recorded under it. Throws when it was used with another body. */
+  /**
+   * Takes the key, or returns the answer that is recorded under it. Throws when it was used with another body.
+   *
+   * The first statement is an insert: a DELETE or SELECT ... FOR UPDATE that finds no row locks the gap in which the key
+   * would be, and two transactions that hold the same gap and insert into it are a deadlock, whatever their keys.
+   */
   async claim(transaction: Queryable, key: string, body: unknown, now: Date): Promise<string | null> {
     const fingerprint = hash('sha256', JSON.stringify(body));
-    await transaction.execute(
-      'DELETE FROM cache_idempotency_keys WHERE resource = ? AND idempotency_key = ? AND created_at < ?',
-      [this.#resource, key, oldest(now)],
-    );
     try {
       await transaction.execute(
         "INSERT INTO cache_idempotency_keys (resource, idempotency_key, fingerprint, answer, created_at) VALUES (?, ?, ?, '', ?)",
@@ -32,11 +33,21 @@ export class IdempotencyKeys {
       if (!(error instanceof ConstraintViolation)) throw error;
     }
     const [row] = await transaction.query(
-      'SELECT fingerprint, answer FROM cache_idempotency_keys WHERE resource = ? AND idempotency_key = ?',
-      [this.#resource, key],
+      'SELECT fingerprint, answer FROM cache_idempotency_keys WHERE resource = ? AND idempotency_key = ? AND created_at >= ?',
+      [this.#resource, key, oldest(now)],
     );
-    if (row?.[0] !== fingerprint) throw new CatalogueError('IDEMPOTENCY_KEY_REUSED');
+    if (row === undefined) return await this.#takeOver(transaction, key, fingerprint, now);
+    if (row[0] !== fingerprint) throw new CatalogueError('IDEMPOTENCY_KEY_REUSED');
     return String(row[1]);
+  }
+
+  /** The key was last used more than 24 hours ago. */
+  async #takeOver(transaction: Queryable, key: string, fingerprint: string, now: Date): Promise<null> {
+    await transaction.execute(
+      "UPDATE cache_idempotency_keys SET fingerprint = ?, answer = '', created_at = ? WHERE resource = ? AND idempotency_key = ?",
+      [fingerprint, toSqlTime(now), this.#resource, key],
+    );
+    return null;
   }
 
   async record(transaction: Queryable, key: string, answer: string): Promise<void> {

@@ -78,6 +78,9 @@ function checkDefinition({ name, item, table, columns, embed, owner }: Definitio
       throw new TypeError(`Resource ${name}: "${each}" must match ${identifierPattern.source}`);
     }
   }
+  if (!('created_at' in columns)) {
+    throw new TypeError(`Resource ${name}: "created_at" is missing among the columns; lists are in its order`);
+  }
   if (!('id' in columns) || (embed !== undefined && !('id' in embed.columns))) {
     throw new TypeError(`Resource ${name}: "id" is missing among the columns`);
   }

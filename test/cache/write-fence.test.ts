@@ -71,13 +71,30 @@ describe('writing through the cache', () => {
     expect((await shared.acquire('k', 100)).kind).toBe('lease');
   });
 
+  test('no extension comes behind the release, where nobody would take it away', async () => {
+    const { cache, clock, store } = openEngine();
+    const released = Promise.withResolvers<void>();
+    const release = store.release;
+    store.release = async (...args) => {
+      await release(...args);
+      await released.promise;
+    };
+    const writing = cache.write(async (beforeCommit) => beforeCommit(['k'], nothing));
+    await settle();
+    await clock.advance(20_000);
+    expect(store.asked).toEqual(['fence', 'release']);
+    released.resolve();
+    await writing;
+  });
+
   test('a transaction that is tried again after a deadlock fences once more, and ends unfenced', async () => {
     const { cache, shared } = openEngine();
     await cache.write(async (beforeCommit) => {
-      await beforeCommit(['k'], nothing);
+      await beforeCommit(['k', 'first'], nothing);
       await beforeCommit(['k', 'other'], nothing);
     });
     expect((await shared.acquire('k', 100)).kind).toBe('lease');
+    expect((await shared.acquire('first', 100)).kind).toBe('lease');
     expect((await shared.acquire('other', 100)).kind).toBe('lease');
   });
 
@@ -134,8 +151,11 @@ describe('writing through the cache', () => {
     await cache.invalidate(['k']);
     expect(await cache.read('k', counted('new'))).toMatchObject({ outcome: { kind: 'loaded' } });
     store.cut.add('release');
+    store.asked.length = 0;
     await cache.invalidate(['k']);
     expect(outbox.names).toEqual(['k']);
+    // Tried again behind the row: a store that was trusted again in between must learn that something is left.
+    expect(store.asked).toEqual(['release', 'release']);
     store.cut.clear();
     await clock.advance(1_000);
     expect(outbox.names).toEqual([]);

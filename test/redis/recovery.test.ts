@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
@@ -156,7 +158,7 @@ describe('the Redis store when its server fails', () => {
     await eventually(async () => attempts === 1);
     await expect(store.read('k')).rejects.toThrow(/the database is away|not connected/);
     // A write may fence while the outbox is still being swept: it only takes trust away.
-    await store.fence(['other'], 'writer', 1_000);
+    await store.fence(['other'], 'writer', 60_000);
     await trusted(store);
     expect(attempts).toBe(3);
     expect(trustedDuring).toEqual([false, false, false]);
@@ -196,6 +198,85 @@ describe('the Redis store when its server fails', () => {
     const atClose = attempts;
     await new Promise((resolve) => setTimeout(resolve, 700));
     expect(attempts).toBeLessThanOrEqual(atClose);
+  });
+
+  test('a server that answers reads and refuses deletions is not trusted until a sweep has gone through', async () => {
+    const server = await ownRedis();
+    const outbox: string[] = [];
+    let sweeps = 0;
+    const store: RedisStore = openStore(server, {
+      recover: async () => {
+        sweeps += 1;
+        if (outbox.length > 0) await store.release(outbox, store.unique());
+        outbox.length = 0;
+      },
+    });
+    await trusted(store);
+    await put(store, 'k', 'old');
+    const client = new Redis({ host: server.host, port: server.port });
+    closers.push(() => client.quit());
+    // As a master without its replicas does, a demoted one, or one that cannot save its snapshot.
+    await client.config('SET', 'min-replicas-to-write', '1');
+    await expect(store.fence(['k'], 'writer', 1_000)).rejects.toThrow(/NOREPLICAS/);
+    outbox.push('k');
+    // The write has committed with its row in the outbox; its release fails as well, before it is acknowledged.
+    await expect(store.release(['k'], 'writer')).rejects.toThrow(/NOREPLICAS/);
+    await expect(store.read('k')).rejects.toBeInstanceOf(StoreUnavailable);
+    const before = sweeps;
+    await eventually(async () => sweeps > before + 1);
+    await expect(store.validate('k')).rejects.toThrow(/NOREPLICAS|a deletion failed/);
+    await client.config('SET', 'min-replicas-to-write', '0');
+    await trusted(store);
+    expect(await store.read('k')).toBeNull();
+  });
+
+  test('a deletion that fails while the outbox is being swept makes the sweep begin again', async () => {
+    const server = await ownRedis();
+    const gate = Promise.withResolvers<void>();
+    let sweeps = 0;
+    const store = openStore(server, {
+      recover: async () => {
+        sweeps += 1;
+        if (sweeps === 1) await gate.promise;
+      },
+    });
+    await eventually(async () => sweeps === 1);
+    const client = new Redis({ host: server.host, port: server.port });
+    closers.push(() => client.quit());
+    await client.config('SET', 'min-replicas-to-write', '1');
+    await expect(store.release(['k'], 'writer')).rejects.toBeInstanceOf(StoreUnavailable);
+    gate.resolve();
+    await trusted(store);
+    expect(sweeps).toBe(2);
+  });
+
+  test('two connections that reached different servers are made anew until they reach one', async () => {
+    const [first, second] = await Promise.all([ownRedis(), ownRedis()]);
+    // A failover between the two connections: the first goes to the old server, all later ones to the new.
+    let accepted = 0;
+    const sockets = new Set<Socket>();
+    const balancer = createServer((socket) => {
+      accepted += 1;
+      const upstream = connect(accepted === 1 ? first.port : second.port, '127.0.0.1');
+      for (const each of [socket, upstream]) sockets.add(each.on('error', () => undefined));
+      socket.pipe(upstream).pipe(socket);
+      socket.on('close', () => upstream.destroy());
+      upstream.on('close', () => socket.destroy());
+    });
+    balancer.listen(0, '127.0.0.1');
+    await once(balancer, 'listening');
+    closers.push(async () => {
+      for (const socket of sockets) socket.destroy();
+      balancer.close();
+      await once(balancer, 'close');
+    });
+    const store = openStore({ host: '127.0.0.1', port: (balancer.address() as AddressInfo).port });
+    await trusted(store);
+    expect(accepted).toBeGreaterThan(2);
+    await put(store, 'k', 'v');
+    const client = new Redis({ host: second.host, port: second.port });
+    closers.push(() => client.quit());
+    expect(await client.get('k')).toBe('v');
   });
 
   test('a wrong password is told as the reason', async () => {
