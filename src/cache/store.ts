@@ -36,7 +36,7 @@ export interface CacheStore {
   /** A token or version that was never used before and never will be. */
   unique(): string;
 
-  /** Resolves when the store answers and is trusted. */
+  /** Resolves when the store answers, trusted or not. */
   ping(): Promise<void>;
 
   close(): Promise<void>;

@@ -39,6 +39,8 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     http: {
       connectionsCheckingInterval: Math.min(1_000, options.requestTimeoutMs),
       headersTimeout: options.requestTimeoutMs,
+      // Node compares the two before fastify sets its own.
+      requestTimeout: options.requestTimeoutMs,
     },
     forceCloseConnections: 'idle',
     // A request on a connection that was open before is answered, with `Connection: close`.

@@ -5,7 +5,7 @@ import type { PublishEvent } from '../resources/writer.ts';
 /** Live events to the browsers: Socket.IO 4 on the default namespace and path. */
 export interface SocketServer {
   readonly publish: PublishEvent;
-  /** Tells all clients to go, and takes no new ones. The HTTP server stays open. */
+  /** Ends all connections, in a way that makes the clients connect again, elsewhere. The HTTP server stays open. */
   close(): Promise<void>;
 }
 
@@ -31,7 +31,8 @@ export function openSocketServer(server: HttpServer, origins: readonly string[])
       io.emit(event, data);
     },
     close: async () => {
-      io.disconnectSockets(true);
+      // Only the connections are closed: a client that is told to disconnect (`disconnectSockets`) does not come back
+      // by itself, and one that is between two polls could only be told by waiting for its next, for up to 30 seconds.
       io.engine.close();
       await io.of('/').adapter.close();
     },

@@ -140,7 +140,7 @@ export class RedisStore implements CacheStore {
   }
 
   async ping(): Promise<void> {
-    await this.#onTrusted(this.#commands, this.#options.timeoutMs, (client) => client.ping());
+    await this.#commands.send(this.#options.timeoutMs, (client) => client.ping());
   }
 
   async close(): Promise<void> {
@@ -190,7 +190,7 @@ export class RedisStore implements CacheStore {
         await this.#options.recover();
         if (!this.#inDoubt) break;
       } catch (error) {
-        this.#downReason = `what changed meanwhile could not be invalidated yet (${describeError(error)})`;
+        this.#stayDown(`what changed meanwhile could not be invalidated yet (${describeError(error)})`);
       }
       await new Promise((resolve) => setTimeout(resolve, recoverRetryMs).unref());
       if (epoch !== this.#epoch || this.#closed) return;
@@ -201,8 +201,13 @@ export class RedisStore implements CacheStore {
   }
 
   #goDown(reason: string): void {
-    const known = !this.#trusted && this.#downReason === reason;
     this.#epoch += 1;
+    this.#stayDown(reason);
+  }
+
+  /** Says so once for each reason. */
+  #stayDown(reason: string): void {
+    const known = !this.#trusted && this.#downReason === reason;
     this.#trusted = false;
     this.#downReason = reason;
     if (!known && !this.#closed) publish({ type: 'store', up: false, reason });

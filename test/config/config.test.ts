@@ -79,7 +79,11 @@ describe('every option', () => {
     DB_DATABASE: ['d', 'd'],
     DATABASE_URL: ['mysql://h/d', new URL('mysql://h/d'), 'postgres://h/d'],
     EMBEDDED_DATA: ['f', 'f'],
-    FRONTEND_URL: ['https://a.example, http://b.example:8080/', ['https://a.example', 'http://b.example:8080'], 'a.example'],
+    FRONTEND_URL: [
+      'https://a.example, http://b.example:8080/',
+      ['https://a.example', 'http://b.example:8080'],
+      'a.example',
+    ],
     REALTIME_API_SECRET: ['s', 's'],
     WRITE_WITHOUT_CACHE: ['reject', 'reject', 'never'],
     LOG_LEVEL: ['silent', 'silent', 'loud'],
@@ -90,7 +94,9 @@ describe('every option', () => {
   const rest = { REDIS_HOST: 'r', DB_HOST: 'd', FENCE_MS: '600000', DB_COMMIT_TIMEOUT_MS: '10' };
 
   test('is tried below', () => {
-    expect([...integers.map(({ name }) => name), ...Object.keys(others)].toSorted()).toEqual(Object.keys(options).toSorted());
+    expect([...integers.map(({ name }) => name), ...Object.keys(others)].toSorted()).toEqual(
+      Object.keys(options).toSorted(),
+    );
   });
 
   test.each(integers)('$name takes $least to $most', ({ name, least, most }) => {
@@ -115,7 +121,10 @@ describe('every option', () => {
 describe('what goes together', () => {
   test.each([
     [{ REDIS_HOST: 'r' }, ['DB_HOST (or DATABASE_URL) is missing (set both, or neither for the embedded default)']],
-    [{ DATABASE_URL: 'mysql://h/d' }, ['REDIS_HOST (or REDIS_URL) is missing (set both, or neither for the embedded default)']],
+    [
+      { DATABASE_URL: 'mysql://h/d' },
+      ['REDIS_HOST (or REDIS_URL) is missing (set both, or neither for the embedded default)'],
+    ],
     [{ NODE_ENV: 'production', DB_HOST: 'd' }, ['REDIS_HOST (or REDIS_URL) is missing and NODE_ENV is production']],
     [
       { NODE_ENV: 'production' },
@@ -156,22 +165,34 @@ describe('URLs', () => {
     ['redis://h', { host: 'h', port: 6379 }],
     ['redis://h:7000/', { host: 'h', port: 7000 }],
     ['redis://:p%40ss%2F%25%3A@h:7000/3', { host: 'h', port: 7000, password: 'p@ss/%:', db: 3 }],
-    ['rediss://user:secret@[2001:db8::1]:6380', { host: '2001:db8::1', port: 6380, username: 'user', password: 'secret', tls: {} }],
+    [
+      'rediss://user:secret@[2001:db8::1]:6380',
+      { host: '2001:db8::1', port: 6380, username: 'user', password: 'secret', tls: {} },
+    ],
   ])('%s', (url, expected) => {
     expect(redis(url)).toEqual(expected);
   });
 
   test.each([
     ['mysql://u:p@h/d', { host: 'h', port: 3306, user: 'u', password: 'p', database: 'd' }],
-    ['mariadb://u%3A:p%40%2F%25@[::1]:3307/my%20data', { host: '::1', port: 3307, user: 'u:', password: 'p@/%', database: 'my data' }],
+    [
+      'mariadb://u%3A:p%40%2F%25@[::1]:3307/my%20data',
+      { host: '::1', port: 3307, user: 'u:', password: 'p@/%', database: 'my data' },
+    ],
   ])('%s', (url, expected) => {
     expect(database(url)).toEqual(expected);
   });
 
   test('win over the single settings', () => {
     const { redis: r, database: d } = serversOf({
-      ...{ REDIS_URL: 'redis://a', REDIS_HOST: 'x', REDIS_PORT: '1', REDIS_PASSWORD: 'x' },
-      ...{ DATABASE_URL: 'mysql://u:p@b/d', DB_HOST: 'x', DB_PORT: '1', DB_PASSWORD: 'x' },
+      REDIS_URL: 'redis://a',
+      REDIS_HOST: 'x',
+      REDIS_PORT: '1',
+      REDIS_PASSWORD: 'x',
+      DATABASE_URL: 'mysql://u:p@b/d',
+      DB_HOST: 'x',
+      DB_PORT: '1',
+      DB_PASSWORD: 'x',
     });
     expect([r, d]).toEqual([
       { host: 'a', port: 6379 },
@@ -188,7 +209,11 @@ describe('URLs', () => {
     ['DATABASE_URL', 'mysql://u:marked@h', /^DATABASE_URL must name the database after the port$/],
     ['DATABASE_URL', 'mysql://u:marked@h/', /^DATABASE_URL must name the database after the port$/],
     ['DATABASE_URL', 'mysql://u:marked%@h/d', /^DATABASE_URL must have every %/],
-    ['DATABASE_URL', 'postgres://u:marked@h/d', /^DATABASE_URL must be a URL that begins with mysql:\/\/ or mariadb:\/\/$/],
+    [
+      'DATABASE_URL',
+      'postgres://u:marked@h/d',
+      /^DATABASE_URL must be a URL that begins with mysql:\/\/ or mariadb:\/\/$/,
+    ],
   ])('%s=%s is told once, without its password', (name, url, expected) => {
     const told = problems({ REDIS_HOST: 'r', DB_HOST: 'd', [name]: url });
     expect(told).toEqual([expect.stringMatching(expected)]);
@@ -199,7 +224,9 @@ describe('URLs', () => {
 });
 
 describe('secrets', () => {
-  const names = Object.entries<{ secret?: boolean }>(options).flatMap(([name, { secret }]) => (secret === true ? [name] : []));
+  const names = Object.entries<{ secret?: boolean }>(options).flatMap(([name, { secret }]) =>
+    secret === true ? [name] : [],
+  );
 
   test('are these', () => {
     expect(names).toEqual(['REDIS_PASSWORD', 'REDIS_URL', 'DB_PASSWORD', 'DATABASE_URL', 'REALTIME_API_SECRET']);
@@ -215,7 +242,10 @@ describe('secrets', () => {
     };
     expect(serversOf(environment)).toMatchObject({ redis: { password: 'one' }, database: { password: 'two' } });
     expect(settingsOf(environment).REALTIME_API_SECRET).toBe('three');
-    const urls = { REDIS_URL_FILE: fileWith('url', 'redis://:p@h\n'), DATABASE_URL_FILE: fileWith('dburl', 'mysql://u:q@h/d\n') };
+    const urls = {
+      REDIS_URL_FILE: fileWith('url', 'redis://:p@h\n'),
+      DATABASE_URL_FILE: fileWith('dburl', 'mysql://u:q@h/d\n'),
+    };
     expect(serversOf(urls)).toMatchObject({ redis: { password: 'p' }, database: { password: 'q' } });
   });
 

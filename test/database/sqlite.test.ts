@@ -48,7 +48,11 @@ describe('the embedded database', () => {
     const after = [step('second'), step('third')];
     gate.resolve();
     await Promise.all([transaction, ...after]);
-    expect((await database.query('SELECT step FROM steps ORDER BY rowid')).flat()).toEqual(['transaction', 'second', 'third']);
+    expect((await database.query('SELECT step FROM steps ORDER BY rowid')).flat()).toEqual([
+      'transaction',
+      'second',
+      'third',
+    ]);
   });
 
   test('past the bound of its queue it is busy, at once, and open again when the queue is shorter', async () => {

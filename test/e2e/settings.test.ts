@@ -34,27 +34,99 @@ describe('a program that cannot start says why in one sentence', () => {
   const misspelt = { PORT: 'http', LOG_LEVEL: 'loud' };
 
   test.each<[string, string[], Record<string, string>, Record<string, string>, RegExp]>([
-    ['a number that is none', [], { PORT: 'http' }, {}, /^Invalid configuration: PORT must be a whole number from 0 to 65535$/],
+    [
+      'a number that is none',
+      [],
+      { PORT: 'http' },
+      {},
+      /^Invalid configuration: PORT must be a whole number from 0 to 65535$/,
+    ],
     ['two at once', [], misspelt, {}, /^Invalid configuration: PORT must be [^;]+; LOG_LEVEL must be one of [a-z, ]+$/],
     ['a choice', [], { WRITE_WITHOUT_CACHE: 'maybe' }, {}, /WRITE_WITHOUT_CACHE must be one of accept, reject$/],
-    ['an origin', [], { FRONTEND_URL: 'app.example.com' }, {}, /FRONTEND_URL must be a comma-separated list of origins such as/],
-    ['a URL', [], { REDIS_URL: 'http://h', DB_HOST: 'h' }, {}, /^Invalid configuration: REDIS_URL must be a URL that begins with [^;]+$/],
+    [
+      'an origin',
+      [],
+      { FRONTEND_URL: 'app.example.com' },
+      {},
+      /FRONTEND_URL must be a comma-separated list of origins such as/,
+    ],
+    [
+      'a URL',
+      [],
+      { REDIS_URL: 'http://h', DB_HOST: 'h' },
+      {},
+      /^Invalid configuration: REDIS_URL must be a URL that begins with [^;]+$/,
+    ],
     ['a rule between two', [], { DB_COMMIT_TIMEOUT_MS: '30000' }, {}, /DB_COMMIT_TIMEOUT_MS must be below FENCE_MS$/],
-    ['a secret file that is not there', [], { ...servers, DB_PASSWORD_FILE: 'nowhere' }, {}, /DB_PASSWORD cannot be read: DB_PASSWORD_FILE names/],
-    ['REDIS_HOST alone', [], { REDIS_HOST: 'h' }, {}, /: DB_HOST \(or DATABASE_URL\) is missing \(set both, or neither/],
+    [
+      'a secret file that is not there',
+      [],
+      { ...servers, DB_PASSWORD_FILE: 'nowhere' },
+      {},
+      /DB_PASSWORD cannot be read: DB_PASSWORD_FILE names/,
+    ],
+    [
+      'REDIS_HOST alone',
+      [],
+      { REDIS_HOST: 'h' },
+      {},
+      /: DB_HOST \(or DATABASE_URL\) is missing \(set both, or neither/,
+    ],
     ['DB_HOST alone', [], { DB_HOST: 'h' }, {}, /: REDIS_HOST \(or REDIS_URL\) is missing \(set both, or neither/],
-    ['nothing, in production', [], { NODE_ENV: 'production' }, {}, /: REDIS_HOST [^;]+ is production; DB_HOST [^;]+ is production$/],
-    ['a folder that is not there', [], { EMBEDDED_DATA: 'nowhere/data.db' }, {}, /EMBEDDED_DATA must name a file .*: unable to open database file$/],
-    ['a file of another kind', [], { EMBEDDED_DATA: 'text' }, { text: 'no database, '.repeat(100) }, /EMBEDDED_DATA must name a file .*: file is not a database$/],
+    [
+      'nothing, in production',
+      [],
+      { NODE_ENV: 'production' },
+      {},
+      /: REDIS_HOST [^;]+ is production; DB_HOST [^;]+ is production$/,
+    ],
+    [
+      'a folder that is not there',
+      [],
+      { EMBEDDED_DATA: 'nowhere/data.db' },
+      {},
+      /EMBEDDED_DATA must name a file .*: unable to open database file$/,
+    ],
+    [
+      'a file of another kind',
+      [],
+      { EMBEDDED_DATA: 'text' },
+      { text: 'no database, '.repeat(100) },
+      /EMBEDDED_DATA must name a file .*: file is not a database$/,
+    ],
     ['a bad line in .env', [], {}, { '.env': 'PORT=none' }, /: PORT must be a whole number/],
-    ['an address that is not ours', [], { HOST: '192.0.2.255', PORT: '0' }, {}, /^Cannot listen on 192\.0\.2\.255:0: listen EADDRNOTAVAIL/],
-    ['a host that is none', [], { HOST: 'nowhere.invalid', PORT: '0' }, {}, /^Cannot listen on nowhere\.invalid:0: getaddrinfo/],
+    [
+      'an address that is not ours',
+      [],
+      { HOST: '198.51.100.1', PORT: '0' },
+      {},
+      /^Cannot listen on 198\.51\.100\.1:0: listen EADDRNOTAVAIL/,
+    ],
+    [
+      'a host that is none',
+      [],
+      { HOST: 'nowhere.invalid', PORT: '0' },
+      {},
+      /^Cannot listen on nowhere\.invalid:0: getaddrinfo/,
+    ],
     ['a verb', ['serv'], {}, {}, /^Unknown verb "serv" \(energex-cache --help shows the usage\)$/],
     ['a flag', ['--port', '1'], {}, {}, /^Unknown option '--port' \(/],
     ['a flag of another verb', ['serve', '--posts', '1'], {}, {}, /^--posts belongs to the verb seed \(/],
     ['an argument too many', ['serve', 'now'], {}, {}, /^Unexpected argument "now" \(/],
-    ['migrate without a server', ['migrate'], { ...servers, DB_PORT: '1' }, {}, /^The database cannot be reached; .* \(connect ECONNREFUSED 127\.0\.0\.1:1\)$/],
-    ['migrate without lasting data', ['migrate'], {}, {}, /^migrate needs a database that outlives it: set REDIS_HOST and DB_HOST/],
+    [
+      'migrate without a server',
+      ['migrate'],
+      { ...servers, DB_PORT: '1' },
+      {},
+      /^The database cannot be reached; .* \(connect ECONNREFUSED 127\.0\.0\.1:1\)$/,
+    ],
+    [
+      'migrate without lasting data',
+      ['migrate'],
+      {},
+      {},
+      /^migrate needs a database that outlives it: set REDIS_HOST and DB_HOST/,
+    ],
   ])('%s', async (_, args, environment, files, expected) => {
     const { code, lines, errors } = await runVerb(args, { environment, files });
     expect(errors.trimEnd().split('\n')).toEqual([expect.stringMatching(expected)]);
@@ -67,7 +139,9 @@ describe('a program that cannot start says why in one sentence', () => {
     const other = createServer();
     other.listen(0, '127.0.0.1');
     await once(other, 'listening');
-    stops.push(async () => void other.close());
+    stops.push(async () => {
+      other.close();
+    });
     const address = other.address();
     const port = address !== null && typeof address === 'object' ? address.port : 0;
     const { code, errors } = await runVerb([], { environment: { HOST: '127.0.0.1', PORT: String(port) } });
@@ -96,10 +170,17 @@ describe('where settings come from', () => {
 
   test('the environment wins by whatever name it says it', async () => {
     const files = {
-      '.env': 'REDIS_URL=redis://file.invalid\nDATABASE_URL=mysql://u:p@file.invalid/d\nREALTIME_API_SECRET=from-env-file\n',
+      '.env':
+        'REDIS_URL=redis://file.invalid\nDATABASE_URL=mysql://u:p@file.invalid/d\nREALTIME_API_SECRET=from-env-file\n',
       secret: 'from-secret-file\n',
     };
-    const environment = { REDIS_HOST: '127.0.0.1', REDIS_PORT: '1', DB_HOST: '127.0.0.1', DB_PORT: '1', REALTIME_API_SECRET_FILE: 'secret' };
+    const environment = {
+      REDIS_HOST: '127.0.0.1',
+      REDIS_PORT: '1',
+      DB_HOST: '127.0.0.1',
+      DB_PORT: '1',
+      REALTIME_API_SECRET_FILE: 'secret',
+    };
     const service = await start({ files, environment });
     await service.line(/Cache: Redis at 127\.0\.0\.1:1 /);
     await service.line(/Database: 127\.0\.0\.1:1: /);
@@ -112,7 +193,12 @@ describe('where settings come from', () => {
 
   test('an empty secret file lets nobody in', async () => {
     const service = await start({ files: { secret: '\n' }, environment: { REALTIME_API_SECRET_FILE: 'secret' } });
-    const answer = await service.request('POST', '/internal/broadcast', { event: 'hello', data: 1 }, { 'x-internal-secret': '' });
+    const answer = await service.request(
+      'POST',
+      '/internal/broadcast',
+      { event: 'hello', data: 1 },
+      { 'x-internal-secret': '' },
+    );
     expect(answer.status).toBe(403);
   });
 
@@ -137,8 +223,13 @@ describe('where settings come from', () => {
     const byFiles = await start({
       files: { password: `${password}\n` },
       environment: {
-        ...{ REDIS_HOST: redis.host, REDIS_PORT: String(redis.port), REDIS_PASSWORD_FILE: 'password' },
-        ...{ DB_HOST: server.host, DB_PORT: String(server.port), DB_PASSWORD_FILE: 'password', DB_DATABASE: schema.name },
+        REDIS_HOST: redis.host,
+        REDIS_PORT: String(redis.port),
+        REDIS_PASSWORD_FILE: 'password',
+        DB_HOST: server.host,
+        DB_PORT: String(server.port),
+        DB_PASSWORD_FILE: 'password',
+        DB_DATABASE: schema.name,
       },
     });
     await byFiles.line(/Cache: Redis at \S+ is in use/);
@@ -146,8 +237,12 @@ describe('where settings come from', () => {
 
     const wrong = await start({
       environment: {
-        ...{ REDIS_HOST: redis.host, REDIS_PORT: String(redis.port), REDIS_PASSWORD: 'marked-1' },
-        ...{ DB_HOST: server.host, DB_PORT: String(server.port), DB_PASSWORD: 'marked-2' },
+        REDIS_HOST: redis.host,
+        REDIS_PORT: String(redis.port),
+        REDIS_PASSWORD: 'marked-1',
+        DB_HOST: server.host,
+        DB_PORT: String(server.port),
+        DB_PASSWORD: 'marked-2',
       },
     });
     await wrong.line(/Cache: Redis at \S+ is not in use: WRONGPASS/);

@@ -62,7 +62,9 @@ test('EMBEDDED_DATA keeps the rows over a restart, also over a kill, and adds no
   expect((await first.ended).code).toBe(0);
 
   const second = await start({ environment });
-  expect(messages(second)[1]).toBe(`Database: embedded SQLite, file ${environment.EMBEDDED_DATA}: connected; all tables are there`);
+  expect(messages(second)[1]).toBe(
+    `Database: embedded SQLite, file ${environment.EMBEDDED_DATA}: connected; all tables are there`,
+  );
   expect((await second.get('/cache/posts/4')).json.data.title).toBe('kept');
   await second.request('PUT', '/cache/posts/4', { title: 'kept too' });
   await second.request('DELETE', '/cache/posts/1');
@@ -81,7 +83,7 @@ test.each(sharedDatabases().map((server) => [`${server.flavour} ${server.version
     const environment = environmentOf(redis, schema);
 
     const first = await start({ environment });
-    await first.line(/Cache: /);
+    await first.line(/Cache: Redis at \S+ is in use/);
     const address = `${schema.host}:${schema.port}`;
     expect(messages(first).toSorted()).toEqual([
       expect.stringMatching(new RegExp(`^Cache: Redis at ${redis.host}:${redis.port} is in use \\(run \\w+\\)$`)),
@@ -92,6 +94,7 @@ test.each(sharedDatabases().map((server) => [`${server.flavour} ${server.version
 
     const second = await start({ environment });
     await second.line(new RegExp(`Database: ${address}: connected; all tables are there`));
+    await second.line(/Cache: Redis at \S+ is in use/);
     expect((await second.get('/cache/posts')).json).toMatchObject({ data: [], source: 'cache' });
   },
 );

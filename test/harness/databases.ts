@@ -1,12 +1,14 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Connection, createConnection } from 'mysql2/promise';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Connection, createConnection, type RowDataPacket } from 'mysql2/promise';
 import type { Database } from '../../src/database/database.ts';
 import { MysqlDatabase, type MysqlOptions } from '../../src/database/mysql.ts';
 import { SqliteDatabase } from '../../src/database/sqlite.ts';
 import { createSchema, type DatabaseSchema } from './database-schema.ts';
 import type { DatabaseServerAddress } from './database-server.ts';
+import { eventually } from './eventually.ts';
 import { sharedDatabases } from './shared-servers.ts';
 
 /** A database of a test's own, empty. */
@@ -44,7 +46,10 @@ function ownSqlite(location: string): OwnDatabase {
   return { database, remove: () => database.close() };
 }
 
-export async function openOn(server: DatabaseServerAddress, options: Partial<MysqlOptions> = {}): Promise<OwnDatabase> {
+export async function openOn(
+  server: DatabaseServerAddress,
+  options: Partial<MysqlOptions> = {},
+): Promise<OwnDatabase & { readonly schema: DatabaseSchema }> {
   const schema = await createSchema(server);
   const database = openMysql(schema, options);
   const remove = async (): Promise<void> => {
@@ -97,3 +102,32 @@ export async function dial(schema: DatabaseSchema): Promise<Connection> {
   connection.on('error', () => undefined);
   return connection;
 }
+
+/** Resolves once a connection to the schema of `watcher` waits for a lock. */
+export async function lockIsAwaited(watcher: Connection): Promise<void> {
+  const sql =
+    "SELECT 1 FROM information_schema.innodb_trx JOIN information_schema.processlist ON id = trx_mysql_thread_id WHERE db = DATABASE() AND trx_state = 'LOCK WAIT'";
+  await eventually(async () => {
+    const [rows] = await watcher.query<RowDataPacket[][]>(sql);
+    // The table is a copy, which is not renewed for as long as somebody has read it within the last 100 ms.
+    if (rows.length === 0) await delay(trxCopyMs);
+    return rows.length > 0;
+  });
+}
+
+const trxCopyMs = 120;
+
+/** What the migrations of the PHP backend make, and nothing else: no index on `posts` but those of its keys. */
+export const lumenTables = [
+  `CREATE TABLE users (
+    id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT, name VARCHAR(255) NOT NULL, email VARCHAR(255) NOT NULL,
+    password VARCHAR(255) NOT NULL, role VARCHAR(255) NOT NULL DEFAULT 'user', created_at TIMESTAMP NULL,
+    updated_at TIMESTAMP NULL, PRIMARY KEY (id), UNIQUE KEY users_email_unique (email)
+  ) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci`,
+  `CREATE TABLE posts (
+    id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT, title VARCHAR(255) NOT NULL, content TEXT NOT NULL,
+    user_id BIGINT UNSIGNED NOT NULL, created_at TIMESTAMP NULL, updated_at TIMESTAMP NULL, PRIMARY KEY (id),
+    KEY posts_user_id_foreign (user_id),
+    CONSTRAINT posts_user_id_foreign FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE
+  ) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci`,
+];

@@ -41,6 +41,7 @@ export type ServiceProcess = ProgramProcess & {
 
 const entry = join(import.meta.dirname, '..', '..', 'src', 'main.ts');
 const lineTimeoutMs = 20_000;
+const verbTimeoutMs = 25_000;
 const listening = /listening on http:\/\/127\.0\.0\.1:(\d+)/;
 
 /** Starts the program without waiting for anything. */
@@ -108,12 +109,17 @@ export async function startServiceProcess(options: ProcessOptions = {}): Promise
   }
 }
 
-/** Runs a verb to its end. */
-export async function runVerb(args: readonly string[], options: ProcessOptions = {}): Promise<Ended & { lines: readonly string[]; errors: string }> {
+/** Runs a verb to its end, which must come before a test times out. */
+export async function runVerb(
+  args: readonly string[],
+  options: ProcessOptions = {},
+): Promise<Ended & { lines: readonly string[]; errors: string }> {
   const program = await startProgram({ ...options, arguments: args });
+  const tooLong = setTimeout(() => program.signal('SIGKILL'), verbTimeoutMs);
   try {
     return { ...(await program.ended), lines: program.lines, errors: program.errors };
   } finally {
+    clearTimeout(tooLong);
     await program.stop();
   }
 }
@@ -157,7 +163,8 @@ function captureOutput({ stdout, stderr }: ChildProcess): Output {
       if (there !== undefined) return Promise.resolve(there);
       if (over) return Promise.reject(ended(pattern));
       return new Promise<string>((resolve, reject) => {
-        const late = (): void => waiter.reject(new Error(`no line like ${pattern} within ${timeoutMs} ms:${printed()}`));
+        const late = (): void =>
+          waiter.reject(new Error(`no line like ${pattern} within ${timeoutMs} ms:${printed()}`));
         const timer = setTimeout(late, timeoutMs);
         const settle = (): void => {
           clearTimeout(timer);
@@ -179,7 +186,11 @@ function withRequests(url: string): Pick<ServiceProcess, 'url' | 'request' | 'ge
     const response = await fetch(url + path, {
       method,
       // A connection each: one kept open would outlive the test, or be the one that a stopping service closes.
-      headers: { connection: 'close', ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+      headers: {
+        connection: 'close',
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...headers,
+      },
       ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
     });
     const text = await response.text();

@@ -1,12 +1,15 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe } from '@jest/globals';
 import { Redis } from 'ioredis';
 import type { Database, SqlValue } from '../../src/database/database.ts';
 import { SqliteDatabase } from '../../src/database/sqlite.ts';
 import type { Resource } from '../../src/resources/resource.ts';
 import { openMysql } from './databases.ts';
-import { type Backend, backends, eventually, type Service, startService } from './service.ts';
+import { trackLeaks } from './leaks.ts';
+import { type Backend, backends, environmentOf, eventually, type Service, startService } from './service.ts';
+import { startProxy, type TcpProxy } from './tcp-proxy.ts';
 
 export type StageOptions = {
   /** Over what the backend says; see `docs/configuration.md`. */
@@ -25,30 +28,90 @@ export type Stage = {
   open(options?: StageOptions): Promise<Service>;
   /** One more service beside it, over the same tables and the same cache. */
   beside(options?: StageOptions): Promise<Service>;
+  /** The same, by way of proxies whose network can be made to fail. Not on the embedded default. */
+  behindProxies(options?: StageOptions): Promise<{ service: Service; toRedis: TcpProxy; toDatabase: TcpProxy }>;
   /** Stops everything and removes the data. */
   close(): Promise<void>;
 };
 
-/** For `describe.each`: a stage on every backend. */
-export const stages: readonly { readonly name: string; start(): Promise<Stage> }[] = backends.map(({ name, start }) => ({
-  name,
-  start: async () => startStage(await start()),
-}));
+/** A stage on every backend. */
+export const stages: readonly { readonly name: string; start(): Promise<Stage> }[] = backends.map(
+  ({ name, start }) => ({
+    name,
+    start: async () => startStage(await start()),
+  }),
+);
 
-/** Those of `stages` that have a real Redis. */
+/** The embedded default, for what is decided before any server is asked. */
+export const embeddedStage = stages.filter(({ name }) => name === 'embedded');
+
+/** Those with a real Redis and a real database. */
 export const serverStages = stages.filter(({ name }) => name !== 'embedded');
+
+/** What a test of `describeService` has in hand. */
+export type OnStage = {
+  readonly stage: Stage;
+  /** Fresh for each test, with two users and no post. */
+  readonly service: Service;
+  /** Past the service. */
+  readonly database: Database;
+};
+
+/** One `describe` for each stage; what is left open at its end fails it. */
+export function describeService(
+  title: string,
+  options: StageOptions & { readonly on?: typeof stages },
+  define: (given: OnStage) => void,
+): void {
+  describe.each(options.on ?? stages)(`${title} ($name)`, ({ start }) => {
+    let leaks: ReturnType<typeof trackLeaks> | undefined;
+    let stage: Stage | undefined;
+    let service: Service | undefined;
+
+    beforeAll(async () => {
+      leaks = trackLeaks();
+      stage = await start();
+    });
+    beforeEach(async () => {
+      service = await present(stage).open(options);
+      await insertUsers(present(stage).database);
+    });
+    afterAll(async () => {
+      await stage?.close();
+      await leaks?.check();
+    });
+
+    define({
+      get stage() {
+        return present(stage);
+      },
+      get service() {
+        return present(service);
+      },
+      get database() {
+        return present(stage).database;
+      },
+    });
+  });
+}
+
+function present<T>(value: T | undefined): T {
+  if (value === undefined) throw new Error('not there before the first test begins');
+  return value;
+}
 
 async function startStage(backend: Backend): Promise<Stage> {
   const folder = await mkdtemp(join(tmpdir(), 'energex-cache-test-stage-'));
   const file = join(folder, 'data.sqlite');
   const environment = backend.redis === undefined ? { EMBEDDED_DATA: file } : backend.environment;
   const { schema } = backend;
-  const database =
-    schema === undefined ? new SqliteDatabase({ location: file, queueLimit: 100 }) : openMysql(schema);
+  const database = schema === undefined ? new SqliteDatabase({ location: file, queueLimit: 100 }) : openMysql(schema);
   const redis = backend.redis === undefined ? undefined : new Redis(backend.redis.url);
   const running: Service[] = [];
+  const proxies: TcpProxy[] = [];
   const stopAll = async (): Promise<void> => {
     for (const service of running.splice(0)) await service.stop();
+    for (const proxy of proxies.splice(0)) await proxy.close();
   };
   const beside = async (options: StageOptions = {}): Promise<Service> => {
     // Deadlines that a busy machine does not miss; tests of deadlines set their own.
@@ -67,8 +130,25 @@ async function startStage(backend: Backend): Promise<Stage> {
       for (const table of ['posts', 'users', 'cache_idempotency_keys', 'cache_outbox']) {
         await database.execute(`DELETE FROM ${table}`);
       }
+      await database.execute(
+        schema === undefined ? 'DELETE FROM sqlite_sequence' : 'ALTER TABLE posts AUTO_INCREMENT = 1',
+      );
       await redis?.flushdb();
       return service;
+    },
+    behindProxies: async (options) => {
+      if (backend.redis === undefined || schema === undefined) throw new Error('there are no servers to stand before');
+      const [toRedis, toDatabase] = await Promise.all([startProxy(backend.redis), startProxy(schema)]);
+      proxies.push(toRedis, toDatabase);
+      const url = new URL(backend.redis.url);
+      url.host = `${toRedis.host}:${toRedis.port}`;
+      const { host, port } = toDatabase;
+      const behind = environmentOf({ url: url.href }, { ...schema, host, port });
+      return {
+        toRedis,
+        toDatabase,
+        service: await beside({ ...options, environment: { ...behind, ...options?.environment } }),
+      };
     },
     close: async () => {
       await stopAll();
@@ -114,7 +194,10 @@ export async function insertPost(database: Database, row: PostRow): Promise<void
   const { id, title = `Title ${id}`, content = `Content ${id}`, user_id: userId = ada.id } = row;
   const { created_at: createdAt = '2025-01-01 00:00:00', updated_at: updatedAt = '2025-01-02 00:00:00' } = row;
   const values: SqlValue[] = [id, title, content, userId, createdAt, updatedAt];
-  await database.execute('INSERT INTO posts (id, title, content, user_id, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)', values);
+  await database.execute(
+    'INSERT INTO posts (id, title, content, user_id, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)',
+    values,
+  );
 }
 
 /** What the service says of a row that `insertPost` wrote without saying more than the id. */

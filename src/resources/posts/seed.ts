@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Cache } from '../../cache/cache.ts';
-import type { Database } from '../../database/database.ts';
+import type { Database, Dialect, Queryable } from '../../database/database.ts';
 import { recordNames } from '../../database/outbox.ts';
 import { posts } from './posts.ts';
 
@@ -20,7 +20,7 @@ export async function seedUsers(database: Database, count: number, report: (done
       `INSERT INTO users (name, email, password, created_at, updated_at) VALUES ${repeat("(?, ?, '!', CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)", size)}`,
       params,
     );
-    ids.push(...idsOf(database, insertId, size));
+    ids.push(...(await idsOf(database, database.dialect, insertId, size)));
     report(ids.length);
   }
   return ids;
@@ -49,7 +49,8 @@ export async function seedPosts(
           `INSERT INTO posts (title, content, user_id, created_at, updated_at) VALUES ${repeat(row, size)}`,
           params,
         );
-        const names = new Set(idsOf(database, insertId, size).flatMap((id) => posts.keysAffectedBy(id)));
+        const ids = await idsOf(transaction, database.dialect, insertId, size);
+        const names = new Set(ids.flatMap((id) => posts.keysAffectedBy(id)));
         await beforeCommit([...names], (missed) => recordNames(transaction, missed));
       }),
     );
@@ -72,10 +73,18 @@ function repeat(row: string, count: number): string {
   return Array.from({ length: count }, () => row).join(', ');
 }
 
-/** A multi-row insert gets consecutive ids. MySQL reports the first of them, SQLite the last. */
-function idsOf(database: Database, insertId: string, count: number): string[] {
-  const first = database.dialect.name === 'mysql' ? BigInt(insertId) : BigInt(insertId) - BigInt(count - 1);
-  return Array.from({ length: count }, (_, index) => String(first + BigInt(index)));
+/**
+ * A multi-row insert gets ids at equal distances: 1, or what Galera and group replication set. MySQL reports the first of
+ * them, SQLite the last.
+ */
+async function idsOf(on: Queryable, dialect: Dialect, insertId: string, count: number): Promise<string[]> {
+  if (dialect.name === 'sqlite') return idsFrom(BigInt(insertId) - BigInt(count - 1), 1n, count);
+  const [row] = await on.query('SELECT @@auto_increment_increment');
+  return idsFrom(BigInt(insertId), BigInt(row?.[0] ?? 1), count);
+}
+
+function idsFrom(first: bigint, step: bigint, count: number): string[] {
+  return Array.from({ length: count }, (_, index) => String(first + step * BigInt(index)));
 }
 
 function toSqlTime(ms: number): string {
