@@ -96,7 +96,6 @@ const fastifyCodes: Readonly<Record<string, ErrorCode>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: 'BODY_TOO_LARGE',
   FST_ERR_CTP_INVALID_MEDIA_TYPE: 'UNSUPPORTED_MEDIA_TYPE',
   FST_ERR_CTP_INVALID_JSON_BODY: 'INVALID_JSON',
-  FST_ERR_CTP_EMPTY_JSON_BODY: 'INVALID_JSON',
 };
 
 /** What fastify itself refuses with a status below 500 is the client's doing; the rest is ours. */
@@ -105,8 +104,6 @@ function recognise(error: unknown): CatalogueError {
   if (!isFastifyError(error)) return new CatalogueError('INTERNAL', { cause: error });
   const code = fastifyCodes[error.code];
   if (code !== undefined) return new CatalogueError(code, { cause: error });
-  // secure-json-parse, which fastify uses, marks broken JSON and forbidden members by this status alone.
-  if (error instanceof SyntaxError) return new CatalogueError('INVALID_JSON', { cause: error });
   const isClientsFault = error.statusCode !== undefined && error.statusCode < 500;
   return new CatalogueError(isClientsFault ? 'BAD_REQUEST' : 'INTERNAL', { cause: error });
 }

@@ -167,6 +167,18 @@ describe.each(sharedDatabases().map((server) => [nameOf(server), server] as cons
         await eventually(async () => (await idOf(database).catch(() => id)) !== id);
       });
 
+      test('an idle connection that the server ends, because it was idle for too long or was killed, goes unnoticed', async () => {
+        const database = open();
+        const id = await idOf(database);
+        await database.execute('SET wait_timeout = 1');
+        await eventually(async () => proxy.connections === 0);
+        const next = await idOf(database);
+        expect(next).not.toBe(id);
+        await root.query(`KILL CONNECTION ${next}`);
+        await eventually(async () => proxy.connections === 0);
+        expect(await idOf(database)).not.toBe(next);
+      });
+
       test('a reset between the statements of a transaction: unavailable, and rolled back', async () => {
         const database = open();
         const failing = database.transaction(async (transaction) => {

@@ -178,7 +178,8 @@ describe.each(sharedDatabases().map(({ flavour }) => flavour))(
       await single.close();
     });
 
-    test('a server that stands still: busy or unavailable in time, and well again when it goes on', async () => {
+    test('a server that stands still: busy or unavailable in time, no socket left open, and well again when it goes on', async () => {
+      const sockets = trackLeaks();
       const short = openMysql(schema, { poolSize: 1, statementTimeoutMs: 200, connectTimeoutMs: 300 });
       await short.ping();
       await server.pause();
@@ -186,6 +187,7 @@ describe.each(sharedDatabases().map(({ flavour }) => flavour))(
       await expect(short.ping()).rejects.toMatchObject(busy);
       await expect(short.ping()).rejects.toMatchObject(unavailable);
       expect(performance.now() - began).toBeLessThan(4_000);
+      await sockets.check();
       await server.resume();
       await eventually(() => answers(short));
       await short.close();

@@ -33,7 +33,9 @@ test('reads deb822 stanzas: comments inside, several suites, disabled ones left 
 
 test('keeps a key that stands in the stanza itself, line by line', () => {
   const key = '\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n abc\n -----END PGP PUBLIC KEY BLOCK-----';
-  const [source] = parseStanzas(`Types: deb\nURIs: http://m.example/\nSuites: sid\nComponents: main\nSigned-By:${key}\n`);
+  const [source] = parseStanzas(
+    `Types: deb\nURIs: http://m.example/\nSuites: sid\nComponents: main\nSigned-By:${key}\n`,
+  );
   expect(source?.signedBy).toBe(key);
 });
 
@@ -45,7 +47,12 @@ test('reads one-line sources with and without options', () => {
     'deb http://plain.example/debian bookworm main',
   ].join('\n');
   expect(parseLines(text)).toEqual([
-    { uri: 'http://mirror.example/debian', signedBy: '/keys/a.gpg', suites: ['bookworm'], components: ['main', 'contrib'] },
+    {
+      uri: 'http://mirror.example/debian',
+      signedBy: '/keys/a.gpg',
+      suites: ['bookworm'],
+      components: ['main', 'contrib'],
+    },
     { uri: 'http://plain.example/debian', signedBy: undefined, suites: ['bookworm'], components: ['main'] },
   ]);
 });

@@ -13,7 +13,11 @@ const COPY_TIMEOUT_MS = 60_000;
 
 /** What both the initialisation and every start must be told alike, for it decides the shape of the files. */
 export function fileArguments(flavour: DatabaseFlavour, binary: ServerBinary): string[] {
-  const common = ['--no-defaults', ...(process.getuid?.() === 0 ? ['--user=root'] : []), '--innodb-buffer-pool-size=64M'];
+  const common = [
+    '--no-defaults',
+    ...(process.getuid?.() === 0 ? ['--user=root'] : []),
+    '--innodb-buffer-pool-size=64M',
+  ];
   // Small logs make a small folder to copy; MySQL 9 stalls with less than 16 MB while it initialises.
   if (flavour === 'mariadb') return [...common, '--innodb-log-file-size=8M'];
   return [

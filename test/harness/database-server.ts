@@ -163,7 +163,10 @@ async function probe(port: number, password: string, data: string): Promise<void
     connectTimeout: PROBE_TIMEOUT_MS,
   });
   try {
-    const [rows] = await connection.query<RowDataPacket[]>({ sql: 'SELECT @@datadir AS folder', timeout: PROBE_TIMEOUT_MS });
+    const [rows] = await connection.query<RowDataPacket[]>({
+      sql: 'SELECT @@datadir AS folder',
+      timeout: PROBE_TIMEOUT_MS,
+    });
     const folder = String(rows[0]?.['folder']).replace(/\/$/, '');
     if (folder !== data) throw new Error(`port ${port} is answered by the server of ${folder}`);
   } finally {

@@ -151,7 +151,9 @@ test('dies with the process that started it, however that ends, and its folder g
     const { port, url } = await startRedis({ ownProcess: true });
     console.log(JSON.stringify({ port, url }));
     setInterval(() => {}, 1_000);`;
-  const parent = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const parent = spawn(process.execPath, ['--input-type=module', '-e', script], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   const [line] = await once(parent.stdout, 'data');
   const { port, url } = Object(JSON.parse(String(line)));
   const folder = await folderOf({ ...(await start()), url });

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe } from '@jest/globals';
 import { Redis } from 'ioredis';
+import { cacheChannel } from '../../src/cache/channels.ts';
 import type { Database, SqlValue } from '../../src/database/database.ts';
 import { SqliteDatabase } from '../../src/database/sqlite.ts';
 import type { Resource } from '../../src/resources/resource.ts';
@@ -114,11 +115,22 @@ async function startStage(backend: Backend): Promise<Stage> {
     for (const proxy of proxies.splice(0)) await proxy.close();
   };
   const beside = async (options: StageOptions = {}): Promise<Service> => {
-    // Deadlines that a busy machine does not miss; tests of deadlines set their own.
-    const service = await startService({ ...patient, ...environment, ...options.environment }, options);
-    running.push(service);
-    await eventually(async () => (await service.get('/cache/health')).status === 200);
-    return service;
+    let storeIsUp = backend.redis === undefined;
+    const note = (message: unknown): void => {
+      const { type, up } = Object(message);
+      if (type === 'store' && up === true) storeIsUp = true;
+    };
+    cacheChannel.subscribe(note);
+    try {
+      // Deadlines that a busy machine does not miss; tests of deadlines set their own.
+      const service = await startService({ ...patient, ...environment, ...options.environment }, options);
+      running.push(service);
+      // Until then reads go past the cache, while the service is healthy already.
+      await eventually(async () => storeIsUp && (await service.get('/cache/health')).status === 200);
+      return service;
+    } finally {
+      cacheChannel.unsubscribe(note);
+    }
   };
   return {
     database,

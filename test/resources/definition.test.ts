@@ -166,6 +166,13 @@ describe('statements', () => {
     expect(statements.update(['title'])).toBe('UPDATE notes SET title = ? WHERE id = INT(?)');
   });
 
+  test('a page is cut before the embedded row is joined to it, and put in order after that again', () => {
+    const order = 'ORDER BY t.created_at DESC, t.id DESC';
+    const page = buildStatements(posts, mysql).selectPage(3, 'first');
+    expect(page).toContain(`FROM (SELECT t.* FROM posts t  ${order} LIMIT 3) t LEFT JOIN users e`);
+    expect(page.endsWith(order)).toBe(true);
+  });
+
   test('ids go through the placeholder for exact integers, times are set by the database', () => {
     const statements = buildStatements(posts, mysql);
     expect(statements.insert).toBe(
