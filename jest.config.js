@@ -17,7 +17,9 @@ export default {
   collectCoverageFrom: ['src/**/*.ts'],
   coverageReporters: ['text', 'json-summary'],
   coverageThreshold: {
-    global: { statements: 90 },
+    // The rest (entry, verbs, logs) runs in processes of its own in test/e2e, where Jest counts nothing.
+    global: { statements: 60 },
+    './src/realtime/': { statements: 100 },
     './src/cache/': { statements: 100 },
     './src/redis/': { statements: 100 },
     './src/database/': { statements: 100 },

@@ -41,8 +41,12 @@ export async function startServer(
 ): Promise<RunningServer> {
   const { settings } = config;
   const database = openDatabase(config);
-  const { store, cache } = openCache(config, database);
+  const preparation = prepareDatabase(config, database, log);
+  // The store is trusted once the outbox was read, so the table had better be there. A database that hangs does not keep
+  // the service from starting.
+  await within(settings.DB_CONNECT_TIMEOUT_MS, preparation.firstAttempt);
   const stopReporting = reportStore(config, log);
+  const { store, cache } = openCache(config, database);
   let draining = false;
 
   const app = await buildApp({
@@ -59,7 +63,6 @@ export async function startServer(
   addHealthRoute(app, { redis: () => cache.ping(), mysql: () => database.ping(), draining: () => draining });
   addInternalRoutes(app, new Broadcaster(cache, resources, sockets.publish), settings.REALTIME_API_SECRET);
 
-  const preparation = prepareDatabase(config, database, log);
   const housekeeping = setInterval(
     () => void forgetOldKeys(database, new Date()).catch(() => undefined),
     housekeepingMs,
@@ -75,8 +78,6 @@ export async function startServer(
     await within(closeDatabaseMs, database.close());
     stopReporting();
   };
-  // The report shall say how it stands with the database; a database that hangs does not keep the service from starting.
-  await within(settings.DB_CONNECT_TIMEOUT_MS, preparation.firstAttempt);
   try {
     await app.listen({
       host: settings.HOST,

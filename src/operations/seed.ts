@@ -2,6 +2,7 @@ import { setTimeout } from 'node:timers/promises';
 import { SingleBar } from 'cli-progress';
 import type { Cache } from '../cache/cache.ts';
 import type { Config } from '../config.ts';
+import type { Database } from '../database/database.ts';
 import { migrate } from '../database/migrate.ts';
 import { CatalogueError, describeError } from '../errors.ts';
 import { seedPosts, seedUsers } from '../resources/posts/seed.ts';
@@ -18,16 +19,27 @@ export async function runSeed(
   };
   requireLastingData(config, 'seed');
   const database = openDatabase(config);
-  const { store, cache } = openCache(withPatience(config), database);
   try {
     await migrate(database);
+    await seedThroughCache(config, database, counts);
+  } finally {
+    await database.close();
+  }
+}
+
+async function seedThroughCache(
+  config: Config,
+  database: Database,
+  counts: { readonly posts: number; readonly users: number },
+): Promise<void> {
+  const { store, cache } = openCache(withPatience(config), database);
+  try {
     await reachStore(cache, config.settings.REDIS_CONNECT_TIMEOUT_MS);
     const userIds = await withProgress('users', counts.users, (report) => seedUsers(database, counts.users, report));
     await withProgress('posts', counts.posts, (report) => seedPosts(cache, database, userIds, counts.posts, report));
   } finally {
     await cache.close();
     await store.close();
-    await database.close();
   }
 }
 

@@ -229,7 +229,7 @@ test('LOG_FORMAT=pretty is for people: a time, a level and a sentence, without c
   const service = await start({ environment: { LOG_FORMAT: 'pretty' } });
   await service.get('/cache/posts/1');
   await service.line(/request$/);
-  expect(service.lines[0]).toMatch(/^\[\d\d:\d\d:\d\d\.\d+\] INFO: Cache: embedded, in this process/);
+  expect(service.lines[0]).toMatch(/^\[\d\d:\d\d:\d\d\.\d+\] INFO: Database: embedded SQLite, in memory/);
   expect(service.lines.join('\n')).toMatch(
     /INFO: request\n\s+reqId: .*\n\s+method: "GET"\n\s+route: "\/cache\/posts\/:id"\n\s+status: 200/,
   );

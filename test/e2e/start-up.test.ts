@@ -38,8 +38,8 @@ function messages(service: ServiceProcess): string[] {
 test('runs on nothing but Node: says so, and answers with sample rows', async () => {
   const service = await start({});
   expect(messages(service)).toEqual([
-    'Cache: embedded, in this process (set REDIS_HOST and DB_HOST to use servers)',
     'Database: embedded SQLite, in memory: connected; created users, posts, cache_outbox, cache_idempotency_keys',
+    'Cache: embedded, in this process (set REDIS_HOST and DB_HOST to use servers)',
     `HTTP: listening on ${service.url}`,
   ]);
   const first = await service.get('/cache/posts');
@@ -62,7 +62,7 @@ test('EMBEDDED_DATA keeps the rows over a restart, also over a kill, and adds no
   expect((await first.ended).code).toBe(0);
 
   const second = await start({ environment });
-  expect(messages(second)[1]).toBe(
+  expect(messages(second)[0]).toBe(
     `Database: embedded SQLite, file ${environment.EMBEDDED_DATA}: connected; all tables are there`,
   );
   expect((await second.get('/cache/posts/4')).json.data.title).toBe('kept');

@@ -4,7 +4,8 @@ import { migrate } from '../../src/database/migrate.ts';
 import { addSamples } from '../../src/resources/posts/samples.ts';
 import { seedPosts, seedUsers } from '../../src/resources/posts/seed.ts';
 import { isAbsent } from '../../src/resources/reader.ts';
-import { databases, type OwnDatabase } from '../harness/databases.ts';
+import { startDatabaseServer } from '../harness/database-server.ts';
+import { databases, openOn, type OwnDatabase } from '../harness/databases.ts';
 import { openResource } from '../harness/resources.ts';
 
 describe.each(databases.map(({ name, open }) => [name, open] as const))(
@@ -99,3 +100,27 @@ describe.each(databases.map(({ name, open }) => [name, open] as const))(
     });
   },
 );
+
+test('on a server whose ids go in steps of seven, as Galera sets them, the right keys are invalidated', async () => {
+  const server = await startDatabaseServer('mariadb', { ownProcess: true, config: ['--auto-increment-increment=7'] });
+  const own = await openOn(server);
+  const opened = openResource(own.database);
+  try {
+    await migrate(own.database);
+    const users = await seedUsers(own.database, 3, () => undefined);
+    const fenced: string[] = [];
+    const { fence } = opened.store;
+    opened.store.fence = async (names, ...rest) => {
+      fenced.push(...names);
+      await fence(names, ...rest);
+    };
+    await seedPosts(opened.cache, own.database, users, 3, () => undefined);
+    const ids = (await own.database.query('SELECT id FROM posts ORDER BY id')).flat().map(String);
+    expect(Number(ids[1]) - Number(ids[0])).toBe(7);
+    expect(fenced.toSorted()).toEqual([...ids.map((id) => `post:${id}`), 'posts:all'].toSorted());
+  } finally {
+    await opened.cache.close();
+    await own.remove();
+    await server.stop();
+  }
+});
