@@ -1,12 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
 import { once } from 'node:events';
-import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import { createConnection } from 'mysql2/promise';
 import { createSchema, type DatabaseSchema } from '../harness/database-schema.ts';
 import { startDatabaseServer } from '../harness/database-server.ts';
 import { findFreePort } from '../harness/free-port.ts';
-import { type LeakCheck, trackLeaks } from '../harness/leaks.ts';
 import { startRedis } from '../harness/redis-server.ts';
 import { environmentOf, eventually } from '../harness/service.ts';
 import {
@@ -16,21 +15,11 @@ import {
   startServiceProcess,
 } from '../harness/service-process.ts';
 import { sharedDatabases } from '../harness/shared-servers.ts';
+import { stopAfterEach } from '../harness/stops.ts';
 
 /** What the program writes to its standard output while it serves, and what it never writes. */
 
-const stops: (() => Promise<void>)[] = [];
-let leaks: LeakCheck;
-
-beforeAll(() => {
-  leaks = trackLeaks();
-});
-
-afterEach(async () => {
-  for (const stop of stops.splice(0).toReversed()) await stop();
-});
-
-afterAll(() => leaks.check());
+const stops = stopAfterEach();
 
 async function start(options: ProcessOptions): Promise<ServiceProcess> {
   const service = await startServiceProcess(options);

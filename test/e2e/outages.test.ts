@@ -1,30 +1,19 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { createConnection, type RowDataPacket } from 'mysql2/promise';
 import { createSchema, type DatabaseSchema } from '../harness/database-schema.ts';
 import { type DatabaseServerAddress, startDatabaseServer } from '../harness/database-server.ts';
 import { findFreePort } from '../harness/free-port.ts';
-import { type LeakCheck, trackLeaks } from '../harness/leaks.ts';
 import { startRedis } from '../harness/redis-server.ts';
 import { environmentOf } from '../harness/service.ts';
 import { type ServiceProcess, startServiceProcess } from '../harness/service-process.ts';
 import { sharedDatabases } from '../harness/shared-servers.ts';
 import { startProxy } from '../harness/tcp-proxy.ts';
+import { stopAfterEach } from '../harness/stops.ts';
 
 /** Servers that are not there yet, go away and come back, under a service that goes on. */
 
-const stops: (() => Promise<void>)[] = [];
-let leaks: LeakCheck;
-
-beforeAll(() => {
-  leaks = trackLeaks();
-});
-
-afterEach(async () => {
-  for (const stop of stops.splice(0).toReversed()) await stop();
-});
-
-afterAll(() => leaks.check());
+const stops = stopAfterEach();
 
 async function start(environment: Record<string, string>): Promise<ServiceProcess> {
   const service = await startServiceProcess({ environment });

@@ -1,27 +1,16 @@
 import { createServer } from 'node:net';
 import { once } from 'node:events';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { createSchema } from '../harness/database-schema.ts';
 import { startDatabaseServer } from '../harness/database-server.ts';
-import { type LeakCheck, trackLeaks } from '../harness/leaks.ts';
 import { startRedis } from '../harness/redis-server.ts';
 import { type ProcessOptions, runVerb, type ServiceProcess, startServiceProcess } from '../harness/service-process.ts';
 import { sharedDatabases } from '../harness/shared-servers.ts';
+import { stopAfterEach } from '../harness/stops.ts';
 
 /** Settings as a user gives them to the program, and what it says to wrong ones. */
 
-const stops: (() => Promise<void>)[] = [];
-let leaks: LeakCheck;
-
-beforeAll(() => {
-  leaks = trackLeaks();
-});
-
-afterEach(async () => {
-  for (const stop of stops.splice(0).toReversed()) await stop();
-});
-
-afterAll(() => leaks.check());
+const stops = stopAfterEach();
 
 async function start(options: ProcessOptions): Promise<ServiceProcess> {
   const service = await startServiceProcess(options);

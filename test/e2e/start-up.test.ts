@@ -1,28 +1,17 @@
-import { afterEach, beforeAll, afterAll, expect, test } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createSchema } from '../harness/database-schema.ts';
-import { type LeakCheck, trackLeaks } from '../harness/leaks.ts';
 import { startRedis } from '../harness/redis-server.ts';
 import { environmentOf } from '../harness/service.ts';
 import { type ProcessOptions, type ServiceProcess, startServiceProcess } from '../harness/service-process.ts';
 import { sharedDatabases } from '../harness/shared-servers.ts';
+import { stopAfterEach } from '../harness/stops.ts';
 
 /** What a user sees who starts the program: on nothing, on a file, on real servers. */
 
-const stops: (() => Promise<void>)[] = [];
-let leaks: LeakCheck;
-
-beforeAll(() => {
-  leaks = trackLeaks();
-});
-
-afterEach(async () => {
-  for (const stop of stops.splice(0).toReversed()) await stop();
-});
-
-afterAll(() => leaks.check());
+const stops = stopAfterEach();
 
 async function start(options: ProcessOptions): Promise<ServiceProcess> {
   const service = await startServiceProcess(options);

@@ -1,30 +1,19 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createConnection, type RowDataPacket } from 'mysql2/promise';
 import { createSchema, type DatabaseSchema } from '../harness/database-schema.ts';
 import { findFreePort } from '../harness/free-port.ts';
-import { type LeakCheck, trackLeaks } from '../harness/leaks.ts';
 import { startRedis } from '../harness/redis-server.ts';
 import { environmentOf } from '../harness/service.ts';
 import { runVerb, startServiceProcess } from '../harness/service-process.ts';
 import { sharedDatabases } from '../harness/shared-servers.ts';
+import { stopAfterEach } from '../harness/stops.ts';
 
 /** The verbs `seed` and `migrate`, as processes on real servers. */
 
-const stops: (() => Promise<void>)[] = [];
-let leaks: LeakCheck;
-
-beforeAll(() => {
-  leaks = trackLeaks();
-});
-
-afterEach(async () => {
-  for (const stop of stops.splice(0).toReversed()) await stop();
-});
-
-afterAll(() => leaks.check());
+const stops = stopAfterEach();
 
 async function openSchema(server = sharedDatabases()[0]): Promise<DatabaseSchema> {
   if (server === undefined) throw new Error('no database');
