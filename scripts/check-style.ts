@@ -5,7 +5,9 @@ import { basename, extname, join } from 'node:path';
 /** Style as a failing check (the model is `src/tidy.zig` of TigerBeetle): what no linter knows of this project's rules. */
 const root = join(import.meta.dirname, '..');
 const longestFileLines = 350;
-const vagueNames = /^(utils?|helpers?|common|misc|index)$|-(service|manager)$/;
+const vagueNames = /^(misc|index)$|(^|-)(utils?|helpers?|common)$|-(service|manager)$/;
+const readsEnvironment =
+  /process\s*(\?\.|\.|\[\s*['"])\s*env\b|import\s*\{[^}]*\benv\b[^}]*\}\s*from\s*'(node:)?process'/;
 
 const listed = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], {
   cwd: root,
@@ -18,13 +20,14 @@ for (const file of files) {
   if (/\.(png|ico)$/.test(file)) continue;
   const text = readFileSync(join(root, file), 'utf8');
   checkPaths(file, text);
+  if (['.ts', '.lua', '.sql'].includes(extname(file))) checkName(file);
   if (extname(file) === '.lua') checkLua(file, text);
   if (extname(file) === '.ts') checkTypeScript(file, text);
 }
 
 /** A path of the machine that something was written on means nothing anywhere else. */
 function checkPaths(file: string, text: string): void {
-  const found = /(?:^|[\s"'`(=])(\/(?:work|root|home)\/[\w./-]+)/m.exec(text);
+  const found = /(?:^|[\s"'`(=:,<[]|file:\/\/)(\/(?:work|root|home)\/[\w./-]*)/m.exec(text);
   if (found !== null) problems.push(`${file}: contains the machine path ${found[1]}`);
 }
 
@@ -34,14 +37,21 @@ function checkLua(file: string, text: string): void {
   }
 }
 
+function checkName(file: string): void {
+  if (!/^[a-z0-9]+(-[a-z0-9]+)*$/.test(nameOf(file))) problems.push(`${file}: file names are in kebab-case`);
+}
+
+function nameOf(file: string): string {
+  return basename(file, extname(file)).replace(/\.(test|d)$/, '');
+}
+
 function checkTypeScript(file: string, text: string): void {
-  const name = basename(file).replace(/(\.test|\.d)?\.ts$/, '');
-  if (!/^[a-z0-9]+(-[a-z0-9]+)*$/.test(name)) problems.push(`${file}: file names are in kebab-case`);
   if (!file.startsWith('src/')) return;
+  const name = nameOf(file);
   if (vagueNames.test(name)) problems.push(`${file}: "${name}" says nothing of what the file is for`);
   const lines = text.split('\n').length;
   if (lines > longestFileLines) problems.push(`${file}: ${lines} lines; split it (at most ${longestFileLines})`);
-  if (text.includes('process.env') && file !== 'src/config.ts') {
+  if (readsEnvironment.test(text) && file !== 'src/config.ts') {
     problems.push(`${file}: only src/config.ts reads the environment`);
   }
 }

@@ -98,8 +98,9 @@ export const options = {
     secret: true,
     description: '`redis://user:password@host:port/db` (`rediss` for TLS) instead of the single `REDIS_` settings.',
   }),
-  REDIS_TIMEOUT_MS: integer(100, 1, 60_000, {
-    description: 'Deadline of a Redis command of a few bytes; past it the request goes to the database.',
+  REDIS_TIMEOUT_MS: integer(50, 1, 60_000, {
+    description:
+      'Deadline of a Redis command of a few bytes; past it the request goes to the database. After three in a row nothing is sent but pings, until one is answered.',
   }),
   REDIS_BULK_TIMEOUT_MS: integer(1_000, 1, 60_000, {
     description: 'Deadline of a Redis command that may carry a large value.',

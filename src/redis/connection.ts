@@ -105,11 +105,18 @@ export interface ConnectionListener {
   down(reason: string): void;
 }
 
-/** Settles like `promise`, or rejects with `StoreUnavailable` after `ms` milliseconds. */
+/** The server was there and did not answer in time. */
+export class DeadlineExceeded extends StoreUnavailable {}
+
+/**
+ * Settles like `promise`, or rejects with `DeadlineExceeded` after `ms` milliseconds. When this process itself was busy
+ * for that long, the answer may already lie in the socket: it is looked for once more before the server is blamed.
+ */
 async function withDeadline<T>(ms: number, promise: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new StoreUnavailable(`no answer from Redis within ${ms} ms`)), ms);
+    const giveUp = (): void => reject(new DeadlineExceeded(`no answer from Redis within ${ms} ms`));
+    timer = setTimeout(() => setImmediate(giveUp), ms);
   });
   try {
     return await Promise.race([promise, late]);

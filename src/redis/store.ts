@@ -10,7 +10,7 @@ import {
   StoreUnavailable,
 } from '../cache/store.ts';
 import { describeError } from '../errors.ts';
-import { RedisConnection, type RedisConnectionOptions } from './connection.ts';
+import { DeadlineExceeded, RedisConnection, type RedisConnectionOptions } from './connection.ts';
 import * as scripts from './scripts.ts';
 import { asBuffer, asNumber, asText, type Place } from './scripts.ts';
 
@@ -20,9 +20,11 @@ import { asBuffer, asNumber, asText, type Place } from './scripts.ts';
  * Two connections, so that a value of megabytes never stands in front of the few bytes that validate a hit. Both must
  * reach the same run of the same server; else nothing is trusted. States:
  *
- *   down -> recovering   both connections are up: what the outbox holds is invalidated first
+ *   down -> recovering   both connections are up: they must answer, and what the outbox holds is invalidated first
  *   recovering -> trusted
- *   trusted -> recovering   a fence or a release failed: what was to be deleted may still be there
+ *   trusted -> recovering   a fence or a release failed: what was to be deleted may still be there; or several commands in
+ *                        a row missed their deadline (a circuit breaker: nobody waits for a server that hangs, until it
+ *                        answers a ping)
  *   any -> down          either connection is lost
  *
  * Reads, leases and fills need `trusted`. Fences and releases only need the connection: they take trust away, and a
@@ -42,6 +44,8 @@ export class RedisStore implements CacheStore {
   #inDoubt = false;
   #downReason: string | undefined = 'not connected yet';
   #closed = false;
+  /** How many commands in a row were not answered in time. */
+  #missed = 0;
 
   constructor(options: RedisStoreOptions) {
     this.#options = options;
@@ -140,7 +144,11 @@ export class RedisStore implements CacheStore {
   }
 
   async ping(): Promise<void> {
-    await this.#commands.send(this.#options.timeoutMs, (client) => client.ping());
+    await this.#ask(this.#commands);
+  }
+
+  async #ask(connection: RedisConnection): Promise<void> {
+    await connection.send(this.#options.timeoutMs, (client) => client.ping());
   }
 
   async close(): Promise<void> {
@@ -151,7 +159,21 @@ export class RedisStore implements CacheStore {
 
   async #onTrusted<T>(connection: RedisConnection, deadlineMs: number, commands: Commands<T>): Promise<T> {
     if (!this.#trusted) throw new StoreUnavailable(`Redis is not in use: ${this.#downReason}`);
-    return await connection.send(deadlineMs, commands);
+    try {
+      const result = await connection.send(deadlineMs, commands);
+      this.#missed = 0;
+      return result;
+    } catch (error) {
+      if (error instanceof DeadlineExceeded) this.#countMiss(error);
+      throw error;
+    }
+  }
+
+  #countMiss({ message }: DeadlineExceeded): void {
+    this.#missed += 1;
+    if (this.#missed < mostMisses || !this.#trusted) return;
+    this.#goDown(`${message}, ${mostMisses} times in a row`);
+    void this.#recover();
   }
 
   async #onEach(names: readonly KeyName[], step: (client: Client, place: Place) => Promise<void>): Promise<void> {
@@ -185,19 +207,31 @@ export class RedisStore implements CacheStore {
     this.#epoch += 1;
     const epoch = this.#epoch;
     for (;;) {
-      this.#inDoubt = false;
-      try {
-        await this.#options.recover();
-        if (!this.#inDoubt) break;
-      } catch (error) {
-        this.#stayDown(`what changed meanwhile could not be invalidated yet (${describeError(error)})`);
-      }
-      await new Promise((resolve) => setTimeout(resolve, recoverRetryMs).unref());
+      const reason = await this.#tryToRecover();
       if (epoch !== this.#epoch || this.#closed) return;
+      if (reason === undefined) break;
+      this.#stayDown(reason);
+      await new Promise((resolve) => setTimeout(resolve, recoverRetryMs).unref());
     }
-    if (epoch !== this.#epoch) return;
     this.#trusted = true;
+    this.#missed = 0;
     publish({ type: 'store', up: true, reason: `run ${runId}` });
+  }
+
+  /** `undefined`, or why the store cannot be trusted yet. */
+  async #tryToRecover(): Promise<string | undefined> {
+    try {
+      await Promise.all([this.#ask(this.#commands), this.#ask(this.#values)]);
+    } catch (error) {
+      return describeError(error);
+    }
+    this.#inDoubt = false;
+    try {
+      await this.#options.recover();
+    } catch (error) {
+      return `what changed meanwhile could not be invalidated yet (${describeError(error)})`;
+    }
+    return this.#inDoubt ? 'a deletion failed meanwhile' : undefined;
   }
 
   #goDown(reason: string): void {
@@ -236,6 +270,7 @@ interface Validation {
 /** A guard that has this many fields forgets the parts it guards: 3 fields a part, a hash of some 100 KB. */
 const mostGuardFields = 1_500;
 const recoverRetryMs = 500;
+const mostMisses = 3;
 
 function placeOf(key: Key): Place {
   const { name, part } = splitKey(key);

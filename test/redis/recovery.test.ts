@@ -130,6 +130,42 @@ describe('the Redis store when its server fails', () => {
     await put(store, 'k', 'again');
   });
 
+  test('after three missed deadlines in a row nobody waits for a server that hangs, until it answers again', async () => {
+    const server = await ownRedis();
+    const connection = { server: { host: server.host, port: server.port }, connectTimeoutMs: 20_000 };
+    const store = openStore(server, { connection, timeoutMs: 50 });
+    await trusted(store);
+    await put(store, 'k', 'v');
+    await server.pause();
+    const misses = await Promise.allSettled(['a', 'b', 'c'].map((key) => store.surrender(key, 'nobody')));
+    expect(misses.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected']);
+    expect(store.downReason).toMatch(/no answer from Redis within 50 ms/);
+    // Refused before anything is sent: the connections themselves are still up.
+    await expect(store.validate('k')).rejects.toThrow(/not in use/);
+    // Now it is only asked for a ping, time and again.
+    await eventually(async () => store.downReason === 'no answer from Redis within 50 ms');
+    await server.resume();
+    await trusted(store);
+    // The same run of the same server, which saw every deletion: what it holds is as good as before.
+    expect((await store.read('k'))?.value.toString()).toBe('v');
+  });
+
+  test('one answer in between and the count of missed deadlines begins anew', async () => {
+    const server = await ownRedis();
+    const proxy = await startProxy(server);
+    closers.push(() => proxy.close());
+    const connection = { server: { host: proxy.host, port: proxy.port }, connectTimeoutMs: 20_000 };
+    const store = openStore(proxy, { connection, timeoutMs: 50 });
+    await trusted(store);
+    for (let round = 0; round < 4; round += 1) {
+      proxy.blackHole();
+      await expect(store.validate('k')).rejects.toThrow(/no answer/);
+      await proxy.restore();
+      await eventually(async () => (await store.validate('k').catch(() => 'missed')) === null);
+      expect(store.downReason).toBeUndefined();
+    }
+  });
+
   test('a black hole between here and the server is noticed and recovered from', async () => {
     const server = await ownRedis();
     const proxy = await startProxy(server);
