@@ -1,6 +1,7 @@
 -- purpose: what the steps share; put before each of them by src/redis/scripts.ts
 -- KEYS:    [2] is the guard of the key, a hash: `fence` = "token:deadline token:deadline ...", and per part of the key
---          (suffix "" for the key's own value, "#part" for a part): `version`, `meta`, `lease`, `lease_deadline`
+--          (suffix "" for the key's own value, "#part" for a part): `version`, `meta`, `load_ms`, `lease`,
+--          `lease_deadline`
 -- ARGV:    none
 -- reply:   none
 -- Deadlines are milliseconds of the Redis server's clock, never of an instance's.

@@ -9,6 +9,7 @@ import type { Key, KeyName } from './key.ts';
 export type CacheEvent =
   | { readonly type: 'hit'; readonly key: Key; readonly tier: 'memory' | 'store' }
   | { readonly type: 'miss'; readonly key: Key }
+  | { readonly type: 'refresh'; readonly key: Key }
   | { readonly type: 'wait'; readonly key: Key; readonly waitedMs: number }
   | { readonly type: 'bypass'; readonly key: Key; readonly reason: BypassReason }
   | { readonly type: 'fill'; readonly key: Key; readonly bytes: number; readonly loadMs: number }

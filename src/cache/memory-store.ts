@@ -37,27 +37,30 @@ export class MemoryStore implements CacheStore {
     return stored === undefined ? null : this.#toEntry(stored);
   }
 
-  async acquire(key: Key, leaseMs: number): Promise<Acquired> {
+  async acquire(key: Key, leaseMs: number, renew = false): Promise<Acquired> {
     const stored = this.#current(key);
-    if (stored !== undefined) return { kind: 'hit', entry: this.#toEntry(stored) };
+    if (stored !== undefined && !renew) return { kind: 'hit', entry: this.#toEntry(stored) };
     if (this.#isFenced(splitKey(key).name)) return { kind: 'bypass' };
     const now = this.#now();
     const lease = this.#slots.get(key)?.lease;
     if (lease !== undefined && lease.deadline > now) return { kind: 'wait', remainingMs: lease.deadline - now };
     const token = this.unique();
-    this.#put(key, { lease: { token, deadline: now + leaseMs } });
+    this.#put(key, { ...(stored === undefined ? {} : { entry: stored }), lease: { token, deadline: now + leaseMs } });
     return { kind: 'lease', token };
   }
 
-  async fill(key: Key, token: string, { value, meta, ttlMs }: Fill): Promise<Filled> {
+  async fill(key: Key, token: string, { value, meta, ttlMs, loadMs }: Fill): Promise<Filled> {
     if (this.#isFenced(splitKey(key).name)) return { stored: false, reason: 'fenced' };
     if (this.#slots.get(key)?.lease?.token !== token) return { stored: false, reason: 'lease-lost' };
-    this.#put(key, { entry: { version: token, value, meta, expiresAt: this.#now() + ttlMs } });
+    this.#put(key, { entry: { version: token, value, meta, loadMs, expiresAt: this.#now() + ttlMs } });
     return { stored: true };
   }
 
   async surrender(key: Key, token: string): Promise<void> {
-    if (this.#slots.get(key)?.lease?.token === token) this.#slots.delete(key);
+    const slot = this.#slots.get(key);
+    if (slot?.lease?.token !== token) return;
+    if (slot.entry === undefined) this.#slots.delete(key);
+    else this.#put(key, { entry: slot.entry });
   }
 
   async fence(names: readonly KeyName[], token: string, fenceMs: number): Promise<void> {
@@ -100,8 +103,8 @@ export class MemoryStore implements CacheStore {
     return entry !== undefined && entry.expiresAt > this.#now() ? entry : undefined;
   }
 
-  #toEntry({ version, value, meta, expiresAt }: StoredEntry): Entry {
-    return { version, value, meta, ttlMs: expiresAt - this.#now() };
+  #toEntry({ expiresAt, ...entry }: StoredEntry): Entry {
+    return { ...entry, ttlMs: expiresAt - this.#now() };
   }
 
   /** Whether a fence is open; those past their deadline are forgotten on the way. */
@@ -141,10 +144,7 @@ interface Slot {
   readonly lease?: { readonly token: string; readonly deadline: number };
 }
 
-interface StoredEntry {
-  readonly version: string;
-  readonly value: Buffer;
-  readonly meta: string;
+interface StoredEntry extends Omit<Entry, 'ttlMs'> {
   readonly expiresAt: number;
 }
 

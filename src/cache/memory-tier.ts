@@ -29,8 +29,8 @@ export class MemoryTier {
 
   /** Keeps what was asked of the store at `askedAt`; the time the answer took is counted against its time to live. */
   keep(key: Key, entry: Entry, askedAt: number): HeldEntry {
-    const { version, value, meta } = entry;
-    const held = { version, value, meta, expiresAt: askedAt + entry.ttlMs };
+    const { ttlMs, ...rest } = entry;
+    const held = { ...rest, expiresAt: askedAt + ttlMs };
     this.#entries.set(key, held);
     return held;
   }
@@ -44,10 +44,7 @@ export class MemoryTier {
   }
 }
 
-export interface HeldEntry {
-  readonly version: string;
-  readonly value: Buffer;
-  readonly meta: string;
+export interface HeldEntry extends Omit<Entry, 'ttlMs'> {
   /** On the clock of `Clock.now`. */
   readonly expiresAt: number;
 }

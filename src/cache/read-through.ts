@@ -2,6 +2,7 @@ import { cacheChannel, publish, type BypassReason } from './channels.ts';
 import type { Clock } from './clock.ts';
 import type { Key } from './key.ts';
 import type { MemoryTier } from './memory-tier.ts';
+import { isRefreshDue } from './refresh-ahead.ts';
 import { SingleFlight } from './single-flight.ts';
 import { StoreUnavailable, type Acquired, type CacheStore, type Entry } from './store.ts';
 
@@ -20,6 +21,7 @@ import { StoreUnavailable, type Acquired, type CacheStore, type Entry } from './
  *   acquire  -> bypass      a write is committing: load, and don't fill
  *   wait     -> bypass      past the bound
  *   any      -> bypass      the store cannot be reached
+ *   hit      -> refresh     now and then, near the expiry: see `refresh-ahead.ts`
  *
  * Nothing here joins work that began before the request arrived, so each answer holds at one instant between the
  * arrival and the answer.
@@ -30,6 +32,8 @@ export class ReadThrough {
   readonly #clock: Clock;
   readonly #options: ReadThroughOptions;
   readonly #flights: SingleFlight<Landing>;
+  /** The keys that this process loads anew in the background. */
+  readonly #refreshing = new Set<Key>();
 
   constructor(store: CacheStore, memory: MemoryTier, clock: Clock, options: ReadThroughOptions) {
     this.#store = store;
@@ -51,7 +55,7 @@ export class ReadThrough {
 
   async #fly(key: Key, load: Load): Promise<Landing> {
     try {
-      const held = await this.#lookUp(key);
+      const held = await this.#lookUp(key, load);
       return held ?? (await this.#acquireAndLoad(key, load));
     } catch (error) {
       if (!(error instanceof StoreUnavailable)) throw error;
@@ -60,23 +64,43 @@ export class ReadThrough {
   }
 
   /** Validate, then read. `null` on a miss. */
-  async #lookUp(key: Key): Promise<Landing | null> {
+  async #lookUp(key: Key, load: Load): Promise<Landing | null> {
     const askedAt = this.#clock.now();
     const held = this.#memory.get(key, askedAt);
     if (held !== undefined && (await this.#store.validate(key)) === held.version) {
       if (cacheChannel.hasSubscribers) publish({ type: 'hit', key, tier: 'memory' });
       const ttlMs = Math.max(0, held.expiresAt - this.#clock.now());
+      this.#refreshWhenDue(key, ttlMs, held.loadMs, load);
       return { value: held.value, meta: held.meta, outcome: { kind: 'hit', ttlMs } };
     }
     const readAt = this.#clock.now();
     const entry = await this.#store.read(key);
-    return entry === null ? null : this.#hit(key, entry, readAt);
+    if (entry === null) return null;
+    this.#refreshWhenDue(key, entry.ttlMs, entry.loadMs, load);
+    return this.#hit(key, entry, readAt);
   }
 
   #hit(key: Key, entry: Entry, askedAt: number): Landing {
     this.#memory.keep(key, entry, askedAt);
     if (cacheChannel.hasSubscribers) publish({ type: 'hit', key, tier: 'store' });
     return { value: entry.value, meta: entry.meta, outcome: { kind: 'hit', ttlMs: entry.ttlMs } };
+  }
+
+  /** Refresh-ahead: in the background, through the same lease and fill, while everyone keeps hitting. */
+  #refreshWhenDue(key: Key, ttlMs: number, loadMs: number, load: Load): void {
+    if (this.#refreshing.has(key) || !isRefreshDue(ttlMs, loadMs, this.#clock.random)) return;
+    this.#refreshing.add(key);
+    this.#refresh(key, load)
+      // Nobody waits for it, and the entry is good until it expires.
+      .catch(() => undefined)
+      .finally(() => this.#refreshing.delete(key));
+  }
+
+  async #refresh(key: Key, load: Load): Promise<void> {
+    const acquired = await this.#store.acquire(key, this.#options.leaseMs, true);
+    if (acquired.kind !== 'lease') return;
+    publish({ type: 'refresh', key });
+    await this.#loadAndFill(key, acquired.token, load);
   }
 
   async #acquireAndLoad(key: Key, load: Load): Promise<Landing> {
@@ -102,12 +126,12 @@ export class ReadThrough {
       case 'bypass':
         return await this.#bypass(key, load, 'fenced');
       case 'lease':
+        if (cacheChannel.hasSubscribers) publish({ type: 'miss', key });
         return await this.#loadAndFill(key, acquired.token, load);
     }
   }
 
   async #loadAndFill(key: Key, token: string, load: Load): Promise<Landing> {
-    if (cacheChannel.hasSubscribers) publish({ type: 'miss', key });
     const began = this.#clock.now();
     let loaded: Loaded;
     try {
@@ -117,7 +141,7 @@ export class ReadThrough {
       await this.#store.surrender(key, token).catch(() => undefined);
       throw error;
     }
-    const stored = await this.#fill(key, token, loaded, this.#clock.now() - began);
+    const stored = await this.#fill(key, token, loaded, Math.ceil(this.#clock.now() - began));
     return { value: loaded.value, meta: loaded.meta, outcome: { kind: 'loaded', stored } };
   }
 
@@ -126,7 +150,7 @@ export class ReadThrough {
     const ttlMs = Math.ceil(loaded.ttlMs * (1 - this.#clock.random() * ttlJitter));
     const askedAt = this.#clock.now();
     try {
-      const filled = await this.#store.fill(key, token, { value: loaded.value, meta: loaded.meta, ttlMs });
+      const filled = await this.#store.fill(key, token, { value: loaded.value, meta: loaded.meta, ttlMs, loadMs });
       if (!filled.stored) {
         publish({ type: 'fill-rejected', key, reason: filled.reason });
         return false;
@@ -136,7 +160,7 @@ export class ReadThrough {
       publish({ type: 'fill-rejected', key, reason: 'store-unavailable' });
       return false;
     }
-    this.#memory.keep(key, { version: token, value: loaded.value, meta: loaded.meta, ttlMs }, askedAt);
+    this.#memory.keep(key, { version: token, value: loaded.value, meta: loaded.meta, ttlMs, loadMs }, askedAt);
     if (cacheChannel.hasSubscribers) publish({ type: 'fill', key, bytes: loaded.value.length, loadMs });
     return true;
   }

@@ -15,8 +15,11 @@ export interface CacheStore {
   /** Version, then value. `null` when there is none that can be trusted. */
   read(key: Key): Promise<Entry | null>;
 
-  /** Decides what a reader that missed does next; takes the lease when it is free. */
-  acquire(key: Key, leaseMs: number): Promise<Acquired>;
+  /**
+   * Decides what a reader that missed does next; takes the lease when it is free. With `renew` a value that is there is no
+   * answer: it is to be loaded anew, and stays readable meanwhile.
+   */
+  acquire(key: Key, leaseMs: number, renew?: boolean): Promise<Acquired>;
 
   /** Stores a value loaded under `token`, unless the lease was lost or a fence is open by now. */
   fill(key: Key, token: string, value: Fill): Promise<Filled>;
@@ -50,12 +53,16 @@ export interface Entry {
   readonly meta: string;
   /** Milliseconds until the entry expires. */
   readonly ttlMs: number;
+  /** How long loading the value took, in milliseconds. */
+  readonly loadMs: number;
 }
 
 export interface Fill {
   readonly value: Buffer;
   readonly meta: string;
   readonly ttlMs: number;
+  /** Whole milliseconds. */
+  readonly loadMs: number;
 }
 
 export type Acquired =

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Redis } from 'ioredis';
-import type { Acquired, Filled } from '../cache/store.ts';
+import type { Acquired, Fill, Filled } from '../cache/store.ts';
 
 /**
  * Typed calls of `lua/`: the only place that knows the arguments and replies of the scripts. What each does stands in
@@ -30,7 +30,7 @@ export interface Place {
 export async function acquire(
   client: Redis,
   place: Place,
-  args: { runId: string; token: string; leaseMs: number; maxFields: number },
+  args: { runId: string; token: string; leaseMs: number; maxFields: number; renew: boolean },
 ): Promise<Acquired> {
   const reply = await run(client, acquireScript, place, [
     place.suffix,
@@ -38,14 +38,21 @@ export async function acquire(
     args.token,
     args.leaseMs,
     args.maxFields,
+    args.renew ? '1' : '0',
   ]);
   const [kind, ...rest] = asArray(reply);
   switch (asText(kind)) {
     case 'hit': {
-      const [version, meta, ttlMs, value] = rest;
+      const [version, meta, loadMs, ttlMs, value] = rest;
       return {
         kind: 'hit',
-        entry: { version: asText(version), meta: asText(meta), ttlMs: asNumber(ttlMs), value: asBuffer(value) },
+        entry: {
+          version: asText(version),
+          meta: asText(meta),
+          loadMs: asNumber(loadMs),
+          ttlMs: asNumber(ttlMs),
+          value: asBuffer(value),
+        },
       };
     }
     case 'lease':
@@ -57,13 +64,9 @@ export async function acquire(
   }
 }
 
-export async function fill(
-  client: Redis,
-  place: Place,
-  args: { token: string; ttlMs: number; meta: string; value: Buffer },
-): Promise<Filled> {
+export async function fill(client: Redis, place: Place, args: { token: string } & Fill): Promise<Filled> {
   const reply = asText(
-    await run(client, fillScript, place, [place.suffix, args.token, args.ttlMs, args.meta, args.value]),
+    await run(client, fillScript, place, [place.suffix, args.token, args.ttlMs, args.meta, args.value, args.loadMs]),
   );
   if (reply === 'stored') return { stored: true };
   return { stored: false, reason: reply === 'fenced' ? 'fenced' : 'lease-lost' };

@@ -95,32 +95,34 @@ export class RedisStore implements CacheStore {
     return await this.#onTrusted(this.#values, this.#options.bulkTimeoutMs, async (client, runId) => {
       const replies = await client
         .pipeline()
-        .hmget(guard, `version${suffix}`, `meta${suffix}`)
+        .hmget(guard, `version${suffix}`, `meta${suffix}`, `load_ms${suffix}`)
         .getBuffer(value)
         .pttl(value)
         .hget(guard, `version${suffix}`)
         .exec();
       const before = replyAt(replies, 0);
-      const [first, meta] = Array.isArray(before) ? before : [];
+      const [first, meta, loadMs] = Array.isArray(before) ? before : [];
       const version = trustedVersion(first, runId);
       const bytes = replyAt(replies, 1);
       // A version that changed meanwhile: the value would be right, but the meta might belong to another one.
       if (version === null || bytes === null || replyAt(replies, 3) !== version) return null;
       const ttlMs = asNumber(replyAt(replies, 2));
-      return ttlMs <= 0 ? null : { version, meta: asText(meta ?? ''), value: asBuffer(bytes), ttlMs };
+      return ttlMs <= 0
+        ? null
+        : { version, meta: asText(meta ?? ''), loadMs: Number(loadMs ?? 0), value: asBuffer(bytes), ttlMs };
     });
   }
 
-  async acquire(key: Key, leaseMs: number): Promise<Acquired> {
+  async acquire(key: Key, leaseMs: number, renew = false): Promise<Acquired> {
     return await this.#onTrusted(this.#values, this.#options.bulkTimeoutMs, (client, runId) => {
       const token = `${runId}.${this.unique()}`;
-      return scripts.acquire(client, placeOf(key), { runId, token, leaseMs, maxFields: mostGuardFields });
+      return scripts.acquire(client, placeOf(key), { runId, token, leaseMs, maxFields: mostGuardFields, renew });
     });
   }
 
-  async fill(key: Key, token: string, { value, meta, ttlMs }: Fill): Promise<Filled> {
+  async fill(key: Key, token: string, fill: Fill): Promise<Filled> {
     return await this.#onTrusted(this.#values, this.#options.bulkTimeoutMs, (client) =>
-      scripts.fill(client, placeOf(key), { token, ttlMs, meta, value }),
+      scripts.fill(client, placeOf(key), { token, ...fill }),
     );
   }
 
@@ -267,7 +269,7 @@ interface Validation {
   readonly reject: (error: unknown) => void;
 }
 
-/** A guard that has this many fields forgets the parts it guards: 3 fields a part, a hash of some 100 KB. */
+/** A guard that has this many fields forgets the parts it guards: 3 to 5 fields a part, a hash of some 100 KB. */
 const mostGuardFields = 1_500;
 const recoverRetryMs = 500;
 const mostMisses = 3;

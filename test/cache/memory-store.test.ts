@@ -19,7 +19,7 @@ describe('the in-memory store', () => {
   async function put(store: MemoryStore, key: string, bytes: number): Promise<void> {
     const acquired = await store.acquire(key, leaseMs);
     if (acquired.kind !== 'lease') throw new Error(acquired.kind);
-    await store.fill(key, acquired.token, { value: Buffer.alloc(bytes), meta: '', ttlMs: 60_000 });
+    await store.fill(key, acquired.token, { value: Buffer.alloc(bytes), meta: '', ttlMs: 60_000, loadMs: 1 });
   }
 
   test('keeps within its bound, and forgets what was not used for longest', async () => {

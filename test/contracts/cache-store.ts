@@ -34,6 +34,7 @@ export function describeCacheStore(name: string, open: () => Promise<StoreUnderT
       value: Buffer.from(text),
       meta: '',
       ttlMs: 60_000,
+      loadMs: 3,
       ...more,
     });
 
@@ -59,7 +60,7 @@ export function describeCacheStore(name: string, open: () => Promise<StoreUnderT
       const version = await put(key, '', { value, meta: '"tag" next', ttlMs: 60_000 });
       const entry = await store.read(key);
       expect(entry?.value.equals(value)).toBe(true);
-      expect(entry).toMatchObject({ version, meta: '"tag" next' });
+      expect(entry).toMatchObject({ version, meta: '"tag" next', loadMs: 3 });
       expect(entry?.ttlMs).toBeGreaterThan(50_000);
       expect(entry?.ttlMs).toBeLessThanOrEqual(60_000);
       expect(await store.validate(key)).toBe(version);
@@ -223,6 +224,31 @@ export function describeCacheStore(name: string, open: () => Promise<StoreUnderT
         await store.release([key], store.unique());
       }
       expect(versions.size).toBe(20);
+    });
+
+    test('a value can be loaded anew under the lease while it stays readable, and then has a new version', async () => {
+      const version = await put(key, 'first');
+      const renewal = await store.acquire(key, leaseMs, true);
+      if (renewal.kind !== 'lease') throw new Error(`expected the lease, got ${renewal.kind}`);
+      expect(await store.acquire(key, leaseMs, true)).toMatchObject({ kind: 'wait' });
+      expect(await store.acquire(key, leaseMs)).toMatchObject({ kind: 'hit', entry: { version, loadMs: 3 } });
+      expect(await store.validate(key)).toBe(version);
+      expect(await store.fill(key, renewal.token, fillWith('second'))).toEqual({ stored: true });
+      expect(await store.validate(key)).toBe(renewal.token);
+      expect(textOf(await store.read(key))).toBe('second');
+    });
+
+    test('a renewal that is given up leaves the value as it was; one that is overtaken by a fence cannot fill', async () => {
+      await put(key, 'first');
+      const first = await store.acquire(key, leaseMs, true);
+      await store.surrender(key, first.kind === 'lease' ? first.token : '');
+      expect(textOf(await store.read(key))).toBe('first');
+      const second = await store.acquire(key, leaseMs, true);
+      await store.fence([key], 'writer', fenceMs);
+      expect(await store.acquire(key, leaseMs, true)).toEqual({ kind: 'bypass' });
+      await store.release([key], 'writer');
+      const token = second.kind === 'lease' ? second.token : '';
+      expect(await store.fill(key, token, fillWith('old'))).toEqual({ stored: false, reason: 'lease-lost' });
     });
 
     test('it answers a ping', async () => {

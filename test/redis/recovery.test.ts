@@ -48,7 +48,7 @@ const distrusted = (store: RedisStore): Promise<void> => eventually(async () => 
 async function put(store: RedisStore, key: string, text: string): Promise<string> {
   const acquired = await store.acquire(key, 5_000);
   if (acquired.kind !== 'lease') throw new Error(`expected a lease, got ${acquired.kind}`);
-  await store.fill(key, acquired.token, { value: Buffer.from(text), meta: '', ttlMs: 60_000 });
+  await store.fill(key, acquired.token, { value: Buffer.from(text), meta: '', ttlMs: 60_000, loadMs: 1 });
   return acquired.token;
 }
 
