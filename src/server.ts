@@ -14,6 +14,7 @@ import { migrate } from './database/migrate.ts';
 import { MysqlDatabase } from './database/mysql.ts';
 import { DatabaseOutbox } from './database/outbox.ts';
 import { SqliteDatabase } from './database/sqlite.ts';
+import { withDeadline } from './deadline.ts';
 import { CatalogueError, describeError } from './errors.ts';
 import { buildApp } from './http/app.ts';
 import { addHealthRoute } from './http/health.ts';
@@ -250,13 +251,8 @@ async function closeApp(app: FastifyInstance, timeoutMs: number): Promise<void> 
 }
 
 /** Waits for `promise`, but not longer than `ms`. */
-async function within(ms: number, promise: Promise<void>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, ms);
-  });
-  await Promise.race([promise, late]);
-  clearTimeout(timer);
+function within(ms: number, promise: Promise<void>): Promise<void> {
+  return withDeadline(ms, promise, () => undefined);
 }
 
 function portOf(app: FastifyInstance): number {

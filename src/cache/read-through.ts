@@ -88,7 +88,7 @@ export class ReadThrough {
 
   /** Refresh-ahead: in the background, through the same lease and fill, while everyone keeps hitting. */
   #refreshWhenDue(key: Key, ttlMs: number, loadMs: number, load: Load): void {
-    if (this.#refreshing.has(key) || !isRefreshDue(ttlMs, loadMs, this.#clock.random)) return;
+    if (this.#refreshing.has(key) || !isRefreshDue(ttlMs, loadMs, this.#clock.random())) return;
     this.#refreshing.add(key);
     this.#refresh(key, load)
       // Nobody waits for it, and the entry is good until it expires.

@@ -1,6 +1,7 @@
 import { Duplex } from 'node:stream';
 import { createPool, type Pool, type PoolConnection, type ResultSetHeader, type RowDataPacket } from 'mysql2/promise';
 import { OutcomeUnknown } from '../cache/write-fence.ts';
+import { withDeadline } from '../deadline.ts';
 import { CatalogueError } from '../errors.ts';
 import { type Database, type Dialect, type Executed, type Queryable, type Row, type SqlValue } from './database.ts';
 import { connectionIsGone, errorNumber, isDeadlock, SilentServer, translateError } from './mysql-errors.ts';
@@ -201,16 +202,10 @@ function prepared(
 }
 
 /** mysql2's own `timeout` begins only once a statement is prepared and sent, so it does not bound the wait for it. */
-async function within<T>(ms: number, answer: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new SilentServer(`no answer within ${ms} ms`)), ms);
+function within<T>(ms: number, answer: Promise<T>): Promise<T> {
+  return withDeadline(ms, answer, () => {
+    throw new SilentServer(`no answer within ${ms} ms`);
   });
-  try {
-    return await Promise.race([answer, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 /** mysql2's `destroy` takes the connection out of the pool, but leaves the socket open until the server closes it too. */

@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify';
+import { withDeadline } from '../deadline.ts';
 import { refuseOtherMethods } from './methods.ts';
 
 /** What `GET /cache/health` asks: each resolves when its part answers. */
@@ -29,18 +30,12 @@ export function addHealthRoute(app: FastifyInstance, checks: HealthChecks): void
 
 const probeTimeoutMs = 1_500;
 
-async function probe(check: () => Promise<void>): Promise<'healthy' | 'unhealthy'> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<'unhealthy'>((resolve) => {
-    timer = setTimeout(() => resolve('unhealthy'), probeTimeoutMs);
-  });
+function probe(check: () => Promise<void>): Promise<Condition> {
   const answered = check().then(
-    () => 'healthy' as const,
-    () => 'unhealthy' as const,
+    (): Condition => 'healthy',
+    (): Condition => 'unhealthy',
   );
-  try {
-    return await Promise.race([answered, late]);
-  } finally {
-    clearTimeout(timer);
-  }
+  return withDeadline(probeTimeoutMs, answered, () => 'unhealthy');
 }
+
+type Condition = 'healthy' | 'unhealthy';

@@ -1,5 +1,6 @@
 import { type Redis as Client, type RedisOptions, Redis } from 'ioredis';
 import { StoreUnavailable } from '../cache/store.ts';
+import { withDeadline } from '../deadline.ts';
 import { describeError } from '../errors.ts';
 
 /**
@@ -57,7 +58,7 @@ export class RedisConnection {
     const runId = this.#runId;
     if (runId === undefined) throw new StoreUnavailable('not connected to Redis');
     try {
-      return await withDeadline(deadlineMs, commands(this.#client, runId));
+      return await within(deadlineMs, commands(this.#client, runId));
     } catch (error) {
       throw error instanceof StoreUnavailable ? error : new StoreUnavailable(describeError(error), { cause: error });
     }
@@ -73,7 +74,7 @@ export class RedisConnection {
 
   async #learnRunId(deadlineMs: number): Promise<void> {
     try {
-      const info = await withDeadline(deadlineMs, this.#client.info('server'));
+      const info = await within(deadlineMs, this.#client.info('server'));
       const runId = /^run_id:(\w+)/m.exec(info)?.[1];
       if (runId === undefined) throw new Error('INFO server tells no run_id');
       this.#runId = runId;
@@ -108,21 +109,10 @@ export interface ConnectionListener {
 /** The server was there and did not answer in time. */
 export class DeadlineExceeded extends StoreUnavailable {}
 
-/**
- * Settles like `promise`, or rejects with `DeadlineExceeded` after `ms` milliseconds. When this process itself was busy
- * for that long, the answer may already lie in the socket: it is looked for once more before the server is blamed.
- */
-async function withDeadline<T>(ms: number, promise: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    const giveUp = (): void => reject(new DeadlineExceeded(`no answer from Redis within ${ms} ms`));
-    timer = setTimeout(() => setImmediate(giveUp), ms);
+function within<T>(ms: number, answer: Promise<T>): Promise<T> {
+  return withDeadline(ms, answer, () => {
+    throw new DeadlineExceeded(`no answer from Redis within ${ms} ms`);
   });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 const longestRetryMs = 1_000;

@@ -66,7 +66,7 @@ describe('a stampede on three instances', () => {
     let committed = 0;
     let acknowledged = 0;
     let loads = 0;
-    let stopped = false;
+    const stop = new AbortController();
     const load = async (): Promise<Loaded> => {
       loads += 1;
       const value = Buffer.from(String(committed));
@@ -74,7 +74,7 @@ describe('a stampede on three instances', () => {
       return { value, meta: '', ttlMs: 60_000 };
     };
     const write = async (): Promise<void> => {
-      while (!stopped) {
+      while (!stop.signal.aborted) {
         const mine = committed + 1;
         await cacheOf(mine).write(async (beforeCommit) => {
           await beforeCommit(['busy'], async () => undefined);
@@ -97,7 +97,7 @@ describe('a stampede on three instances', () => {
     };
     const writing = write();
     await Promise.all(Array.from({ length: 50 }, (_, count) => reader(count)));
-    stopped = true;
+    stop.abort();
     await writing;
     expect(stale).toEqual([]);
     expect(reads).toBe(10_000);
