@@ -1,4 +1,4 @@
-import { options } from '../../src/config.ts';
+import { options } from '../../src/options.ts';
 import { code, table } from './sections.ts';
 
 type Name = keyof typeof options;

@@ -2,7 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
-import { type Config, loadConfig, options } from '../../src/config.ts';
+import { type Config, loadConfig } from '../../src/config.ts';
+import { options } from '../../src/options.ts';
 import { CatalogueError } from '../../src/errors.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'energex-cache-test-config-'));

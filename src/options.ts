@@ -1,0 +1,173 @@
+/**
+ * Every setting of the service: name, type, default, description, in one table, and the kinds of values they have.
+ * `docs/configuration.md` holds the same table and a test keeps the two equal. `config.ts` reads them.
+ */
+
+export interface Option<T> {
+  readonly kind: string;
+  readonly default: T;
+  /** Shown in the documentation where the default is not a plain value. */
+  readonly shown?: string;
+  /** Never printed, and `NAME_FILE` may name a file that holds it. */
+  readonly secret?: boolean;
+  readonly description: string;
+  readonly parse: (text: string) => T;
+}
+
+interface Described {
+  readonly secret?: boolean;
+  readonly description: string;
+}
+
+function text<D extends string | undefined>(standard: D, described: Described): Option<string | D> {
+  return { ...described, kind: 'text', default: standard, parse: (given) => given };
+}
+
+function integer(standard: number, least: number, most: number, described: Described): Option<number> {
+  const parse = (given: string): number => {
+    const value = Number(given);
+    if (!/^\d+$/.test(given) || value < least || value > most) {
+      throw new RangeError(`must be a whole number from ${least} to ${most}`);
+    }
+    return value;
+  };
+  return { ...described, kind: `integer, ${least} to ${most}`, default: standard, parse };
+}
+
+function choice<const C extends string>(standard: C, choices: readonly C[], described: Described): Option<C> {
+  const parse = (given: string): C => {
+    const chosen = choices.find((each) => each === given);
+    if (chosen === undefined) throw new RangeError(`must be one of ${choices.join(', ')}`);
+    return chosen;
+  };
+  return { ...described, kind: choices.join(' or '), default: standard, parse };
+}
+
+function origins(standard: string, described: Described): Option<readonly string[]> {
+  const parse = (given: string): readonly string[] =>
+    given.split(',').map((each) => {
+      const origin = each.trim();
+      if (!URL.canParse(origin) || new URL(origin).origin !== origin.replace(/\/$/, '')) {
+        throw new RangeError('must be a comma-separated list of origins such as https://app.example.com');
+      }
+      return new URL(origin).origin;
+    });
+  return { ...described, kind: 'list of origins', default: parse(standard), shown: standard, parse };
+}
+
+function serverUrl(schemes: readonly string[], described: Described): Option<URL | undefined> {
+  const parse = (given: string): URL => {
+    const parsed = URL.canParse(given) ? new URL(given) : undefined;
+    if (parsed === undefined || !schemes.includes(parsed.protocol.slice(0, -1)) || parsed.hostname === '') {
+      throw new RangeError(`must be a URL that begins with ${schemes.map((each) => `${each}://`).join(' or ')}`);
+    }
+    if (parsed.port === '0') throw new RangeError('must have a port from 1 to 65535');
+    if (![parsed.username, parsed.password, parsed.pathname].every(isDecodable)) {
+      throw new RangeError('must have every % of its user, password and path written as %25');
+    }
+    return parsed;
+  };
+  return { ...described, kind: 'URL', default: undefined, parse };
+}
+
+function isDecodable(part: string): boolean {
+  try {
+    decodeURIComponent(part);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+export const options = {
+  NODE_ENV: text('development', {
+    description: 'With `production`, missing settings are an error instead of the embedded default.',
+  }),
+  HOST: text('0.0.0.0', { description: 'Address to listen on.' }),
+  PORT: integer(4000, 0, 65_535, { description: 'Port to listen on; 0 takes a free one.' }),
+  REDIS_HOST: text(undefined, {
+    description: 'Host of the Redis server. Neither it nor `DB_HOST` set: the embedded default runs.',
+  }),
+  REDIS_PORT: integer(6379, 1, 65_535, { description: 'Port of the Redis server.' }),
+  REDIS_PASSWORD: text(undefined, { secret: true, description: 'Password of the Redis server.' }),
+  REDIS_URL: serverUrl(['redis', 'rediss'], {
+    secret: true,
+    description: '`redis://user:password@host:port/db` (`rediss` for TLS) instead of the single `REDIS_` settings.',
+  }),
+  REDIS_TIMEOUT_MS: integer(50, 1, 60_000, {
+    description:
+      'Deadline of a Redis command of a few bytes; past it the request goes to the database. After three in a row nothing is sent but pings, until one is answered.',
+  }),
+  REDIS_BULK_TIMEOUT_MS: integer(1_000, 1, 60_000, {
+    description: 'Deadline of a Redis command that may carry a large value.',
+  }),
+  REDIS_CONNECT_TIMEOUT_MS: integer(2_000, 1, 60_000, {
+    description:
+      'Deadline of connecting to Redis; a connection that has been silent for this long while commands wait is given up.',
+  }),
+  DB_HOST: text(undefined, { description: 'Host of the MySQL or MariaDB server.' }),
+  DB_PORT: integer(3306, 1, 65_535, { description: 'Port of the MySQL or MariaDB server.' }),
+  DB_USERNAME: text('root', { description: 'User at the database.' }),
+  DB_PASSWORD: text('', { secret: true, description: 'Password of that user.' }),
+  DB_DATABASE: text('energex', { description: 'Name of the database.' }),
+  DATABASE_URL: serverUrl(['mysql', 'mariadb'], {
+    secret: true,
+    description: '`mysql://user:password@host:port/database` instead of the single `DB_` settings.',
+  }),
+  DB_POOL_SIZE: integer(10, 1, 1_000, { description: 'Most connections to the database.' }),
+  DB_QUEUE_LIMIT: integer(200, 1, 100_000, {
+    description: 'Most requests that wait for a connection; one more is answered 503.',
+  }),
+  DB_CONNECT_TIMEOUT_MS: integer(2_000, 1, 60_000, { description: 'Deadline of connecting to the database.' }),
+  DB_ACQUIRE_TIMEOUT_MS: integer(2_500, 1, 60_000, {
+    description: 'How long a request waits for a free connection before it is answered 503.',
+  }),
+  DB_STATEMENT_TIMEOUT_MS: integer(5_000, 10, 600_000, {
+    description: 'Deadline of a statement; the server ends it, and past a grace of 500 ms the connection is dropped.',
+  }),
+  DB_COMMIT_TIMEOUT_MS: integer(15_000, 10, 600_000, {
+    description: 'Deadline of a COMMIT, longer than semi-synchronous replication waits; shorter than `FENCE_MS`.',
+  }),
+  EMBEDDED_DATA: text(undefined, {
+    description: 'File of the embedded database; without it the data lives in memory and ends with the process.',
+  }),
+  FRONTEND_URL: origins('http://localhost:5173', {
+    description: 'Origins of the browsers that may connect, separated by commas.',
+  }),
+  REALTIME_API_SECRET: text(undefined, {
+    secret: true,
+    description: 'What `x-internal-secret` of `POST /internal/broadcast` must be; without it the endpoint answers 403.',
+  }),
+  MEMORY_TIER_MB: integer(64, 1, 65_536, { description: 'Bound of the in-process tier (L1), in MiB.' }),
+  EMBEDDED_CACHE_MB: integer(64, 1, 65_536, {
+    description: 'Bound of the in-process store of the embedded default, in MiB.',
+  }),
+  LEASE_MS: integer(5_000, 100, 60_000, {
+    description: 'How long the loader of a key may keep other readers of the key waiting.',
+  }),
+  FENCE_MS: integer(30_000, 1_000, 600_000, {
+    description: 'How long a fence stands that its writer has left behind; longer than any COMMIT can hang.',
+  }),
+  WRITE_WITHOUT_CACHE: choice('accept', ['accept', 'reject'], {
+    description: 'Whether writes are taken while Redis cannot be reached.',
+  }),
+  REQUEST_TIMEOUT_MS: integer(10_000, 100, 600_000, {
+    description: 'How long a request may take to arrive, headers and body.',
+  }),
+  SHUTDOWN_TIMEOUT_MS: integer(9_000, 100, 600_000, {
+    description: 'How long requests in flight may take after SIGTERM.',
+  }),
+  LOG_LEVEL: choice('info', ['fatal', 'error', 'warn', 'info', 'debug', 'silent'], {
+    description: 'Least level that is logged.',
+  }),
+  LOG_FORMAT: choice('auto', ['auto', 'json', 'pretty'], {
+    description: '`auto` is pretty on a terminal and JSON elsewhere.',
+  }),
+  LOG_REQUESTS: choice('true', ['true', 'false'], {
+    description: 'One log line per request; `false` costs nothing per request.',
+  }),
+} as const satisfies Record<string, Option<unknown>>;
+
+type OptionName = keyof typeof options;
+/** What the table says, with a value for each name. */
+export type Settings = { readonly [N in OptionName]: ReturnType<(typeof options)[N]['parse']> };
