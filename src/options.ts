@@ -151,6 +151,10 @@ export const options = {
   WRITE_WITHOUT_CACHE: choice('accept', ['accept', 'reject'], {
     description: 'Whether writes are taken while Redis cannot be reached.',
   }),
+  AUDIT_PER_MILLION: integer(1_000, 0, 1_000_000, {
+    description:
+      'How many of a million hits are compared with the database in the background; 0 turns the audit off. It never takes more than a hundredth of the time.',
+  }),
   REQUEST_TIMEOUT_MS: integer(10_000, 100, 600_000, {
     description: 'How long a request may take to arrive, headers and body.',
   }),

@@ -1,10 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { Cache } from './cache/cache.ts';
-import type { CacheEvent } from './cache/channels.ts';
 import { systemClock } from './cache/clock.ts';
 import { MemoryStore } from './cache/memory-store.ts';
 import type { CacheStore } from './cache/store.ts';
@@ -22,6 +20,7 @@ import { addInternalRoutes } from './http/internal.ts';
 import { addResourceRoutes } from './http/resource-routes.ts';
 import { Broadcaster } from './realtime/broadcaster.ts';
 import { openSocketServer } from './realtime/socket-server.ts';
+import { addressOf, reportCache } from './operations/report.ts';
 import { RedisStore } from './redis/store.ts';
 import { forgetOldKeys } from './resources/idempotency.ts';
 import { addSamples } from './resources/posts/samples.ts';
@@ -46,7 +45,7 @@ export async function startServer(
   // The store is trusted once the outbox was read, so the table had better be there. A database that hangs does not keep
   // the service from starting.
   await within(settings.DB_CONNECT_TIMEOUT_MS, preparation.firstAttempt);
-  const stopReporting = reportStore(config, log);
+  const stopReporting = reportCache(config, log);
   const { store, cache } = openCache(config, database);
   let draining = false;
 
@@ -133,6 +132,7 @@ export function openCache({ settings, backend }: Config, database: Database): { 
       fenceMs: settings.FENCE_MS,
       withoutStore: settings.WRITE_WITHOUT_CACHE,
       memoryBytes: settings.MEMORY_TIER_MB * bytesPerMb,
+      auditShare: settings.AUDIT_PER_MILLION / 1_000_000,
       sweepMs,
     });
   if (backend.kind === 'embedded') {
@@ -156,36 +156,6 @@ export function openCache({ settings, backend }: Config, database: Database): { 
 }
 
 const bytesPerMb = 1024 * 1024;
-
-/** One line about the cache store at the start, and one whenever it comes or goes. */
-function reportStore({ backend }: Config, log: Logger): () => void {
-  if (backend.kind === 'embedded') {
-    log.info('Cache: embedded, in this process (set REDIS_HOST and DB_HOST to use servers)');
-    return () => undefined;
-  }
-  const address = addressOf(backend.redis);
-  // Attempts to connect go on by the second: each reason is told once, and the close that ends each attempt not at all.
-  const told = new Set<string>();
-  const isNews = (reason: string): boolean =>
-    told.size === 0 || (told.size < mostReasons && !told.has(reason) && reason !== 'the connection was closed');
-  const report = (message: unknown): void => {
-    // The channel carries what `publish` of `cache/channels.ts` takes, and nothing else.
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion
-    const event = message as CacheEvent;
-    if (event.type !== 'store') return;
-    if (event.up) {
-      told.clear();
-      log.info(`Cache: Redis at ${address} is in use (${event.reason})`);
-    } else if (isNews(event.reason)) {
-      told.add(event.reason);
-      log.warn(`Cache: Redis at ${address} is not in use: ${event.reason}; reads go to the database`);
-    }
-  };
-  subscribe('energex:cache', report);
-  return () => unsubscribe('energex:cache', report);
-}
-
-const mostReasons = 10;
 
 /** Creates missing tables, as soon as the database lets it. */
 function prepareDatabase(
@@ -224,11 +194,6 @@ const prepareRetryMs = 1_000;
 
 function placeOf(location: string): string {
   return location === ':memory:' ? 'in memory' : `file ${location}`;
-}
-
-/** As in a URL: an IPv6 address has brackets. */
-function addressOf({ host, port }: { host: string; port: number }): string {
-  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 function rootCause(error: unknown): string {

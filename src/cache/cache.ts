@@ -1,3 +1,4 @@
+import { Audit } from './audit.ts';
 import { publish } from './channels.ts';
 import type { Clock } from './clock.ts';
 import type { Key, KeyName } from './key.ts';
@@ -29,6 +30,7 @@ import { type Transact, WriteFence } from './write-fence.ts';
 export class Cache {
   readonly #store: CacheStore;
   readonly #outbox: Outbox;
+  readonly #audit: Audit;
   readonly #reads: ReadThrough;
   readonly #writes: WriteFence;
   readonly #stopSweeping: () => void;
@@ -39,7 +41,8 @@ export class Cache {
     this.#store = store;
     this.#outbox = outbox;
     this.memory = new MemoryTier(options.memoryBytes);
-    this.#reads = new ReadThrough(store, this.memory, clock, options);
+    this.#audit = new Audit(store, clock, options.auditShare);
+    this.#reads = new ReadThrough(store, this.memory, this.#audit, clock, options);
     this.#writes = new WriteFence(store, outbox, clock, options);
     this.#stopSweeping = clock.every(options.sweepMs, () => {
       this.#sweeping ??= this.sweep()
@@ -77,10 +80,11 @@ export class Cache {
     return this.#store.ping();
   }
 
-  /** Stops the sweep and waits for one that is under way. The store is closed by who made it. */
+  /** Stops the sweep and waits for one that is under way, and for an audit. The store is closed by who made it. */
   async close(): Promise<void> {
     this.#stopSweeping();
     await this.#sweeping;
+    await this.#audit.close();
   }
 }
 
@@ -90,6 +94,8 @@ export interface CacheOptions {
   readonly withoutStore: 'accept' | 'reject';
   /** Bound of the in-process tier. */
   readonly memoryBytes: number;
+  /** Share of the hits that is compared with the database in the background, from 0 to 1. */
+  readonly auditShare: number;
   /** Period of the outbox sweep, in milliseconds. */
   readonly sweepMs: number;
 }

@@ -21,6 +21,7 @@ export type CacheEvent =
   | { readonly type: 'fence'; readonly names: readonly KeyName[]; readonly reached: boolean }
   | { readonly type: 'release'; readonly names: readonly KeyName[]; readonly reached: boolean }
   | { readonly type: 'invalidate'; readonly names: readonly KeyName[]; readonly reached: boolean }
+  | { readonly type: 'audit'; readonly key: Key; readonly differs: boolean }
   | { readonly type: 'outbox'; readonly swept: number }
   | { readonly type: 'store'; readonly up: boolean; readonly reason: string };
 

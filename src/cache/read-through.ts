@@ -1,3 +1,4 @@
+import type { Audit } from './audit.ts';
 import { cacheChannel, publish, type BypassReason } from './channels.ts';
 import type { Clock } from './clock.ts';
 import type { Key } from './key.ts';
@@ -29,13 +30,15 @@ import { StoreUnavailable, type Acquired, type CacheStore, type Entry } from './
 export class ReadThrough {
   readonly #store: CacheStore;
   readonly #memory: MemoryTier;
+  readonly #audit: Audit;
   readonly #clock: Clock;
   readonly #options: ReadThroughOptions;
   readonly #flights: SingleFlight<Landing>;
   /** The keys that this process loads anew in the background. */
   readonly #refreshing = new Set<Key>();
 
-  constructor(store: CacheStore, memory: MemoryTier, clock: Clock, options: ReadThroughOptions) {
+  constructor(store: CacheStore, memory: MemoryTier, audit: Audit, clock: Clock, options: ReadThroughOptions) {
+    this.#audit = audit;
     this.#store = store;
     this.#memory = memory;
     this.#clock = clock;
@@ -71,12 +74,14 @@ export class ReadThrough {
       if (cacheChannel.hasSubscribers) publish({ type: 'hit', key, tier: 'memory' });
       const ttlMs = Math.max(0, held.expiresAt - this.#clock.now());
       this.#refreshWhenDue(key, ttlMs, held.loadMs, load);
+      this.#audit.consider(key, held, load);
       return { value: held.value, meta: held.meta, outcome: { kind: 'hit', ttlMs } };
     }
     const readAt = this.#clock.now();
     const entry = await this.#store.read(key);
     if (entry === null) return null;
     this.#refreshWhenDue(key, entry.ttlMs, entry.loadMs, load);
+    this.#audit.consider(key, entry, load);
     return this.#hit(key, entry, readAt);
   }
 

@@ -66,6 +66,7 @@ export function openEngine(options: Partial<CacheOptions> = {}) {
       fenceMs: 30_000,
       withoutStore: 'accept',
       memoryBytes: 1_000_000,
+      auditShare: 0,
       sweepMs: 1_000,
       ...options,
     });

@@ -19,6 +19,7 @@ export function openResource(database: Database, resource: Resource = posts, opt
     fenceMs: 30_000,
     withoutStore: 'accept',
     memoryBytes: 1_000_000,
+    auditShare: 0,
     sweepMs: 600_000,
     ...options,
   });

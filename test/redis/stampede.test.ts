@@ -120,6 +120,7 @@ function openInstance({ host, port, db }: RedisServer): { store: RedisStore; cac
     fenceMs: 30_000,
     withoutStore: 'accept',
     memoryBytes: 10_000_000,
+    auditShare: 0,
     sweepMs: 1_000,
   });
   store.connect();

@@ -86,6 +86,7 @@ class World {
       fenceMs: 30_000,
       withoutStore: 'accept',
       memoryBytes: 100_000,
+      auditShare: 0,
       sweepMs: 1_000,
     } as const;
     this.#caches = Array.from(

@@ -1,0 +1,42 @@
+import type { Logger } from 'pino';
+import { type CacheEvent, cacheChannel } from '../cache/channels.ts';
+import type { Config } from '../config.ts';
+
+/** What the log says of the cache: one line at the start, one whenever the store comes or goes, one for a difference. */
+export function reportCache({ backend }: Config, log: Logger): () => void {
+  if (backend.kind === 'embedded') {
+    log.info('Cache: embedded, in this process (set REDIS_HOST and DB_HOST to use servers)');
+  }
+  const address = backend.kind === 'embedded' ? '' : addressOf(backend.redis);
+  // Attempts to connect go on by the second: each reason is told once, and the close that ends each attempt not at all.
+  const told = new Set<string>();
+  const isNews = (reason: string): boolean =>
+    told.size === 0 || (told.size < mostReasons && !told.has(reason) && reason !== 'the connection was closed');
+  const report = (message: unknown): void => {
+    // The channel carries what `publish` of `cache/channels.ts` takes, and nothing else.
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+    const event = message as CacheEvent;
+    if (event.type === 'audit' && event.differs) {
+      log.warn(`Audit: what was cached under ${event.key} was not what the database holds; it was invalidated`);
+    }
+    if (event.type !== 'store') return;
+    if (event.up) {
+      told.clear();
+      log.info(`Cache: Redis at ${address} is in use (${event.reason})`);
+    } else if (isNews(event.reason)) {
+      told.add(event.reason);
+      log.warn(`Cache: Redis at ${address} is not in use: ${event.reason}; reads go to the database`);
+    }
+  };
+  cacheChannel.subscribe(report);
+  return () => {
+    cacheChannel.unsubscribe(report);
+  };
+}
+
+const mostReasons = 10;
+
+/** As in a URL: an IPv6 address has brackets. */
+export function addressOf({ host, port }: { host: string; port: number }): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
