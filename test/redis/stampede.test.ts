@@ -8,6 +8,9 @@ import { eventually } from '../harness/eventually.ts';
 import { type LeakCheck, trackLeaks } from '../harness/leaks.ts';
 import { type RedisServer, startRedis } from '../harness/redis-server.ts';
 
+/** Of each instance, small enough to be reached. */
+const memoryBytes = 1_000_000;
+
 /** Three instances of the engine on one real Redis, and an origin that counts how often it is asked. */
 describe('a stampede on three instances', () => {
   let leaks: LeakCheck;
@@ -60,6 +63,27 @@ describe('a stampede on three instances', () => {
     await Promise.all(keys.flatMap((key) => [read(key, 0), read(key, 1), read(key, 2)]));
     expect(loads.size).toBe(1_000);
     expect(Math.max(...loads.values())).toBe(1);
+  });
+
+  test('ids that do not exist cost one load each and a bounded memory, however many are asked for, however often', async () => {
+    let loads = 0;
+    const ids = 20_000;
+    const ask = (id: number): Promise<unknown> =>
+      cacheOf(id).read(`absent:${id}`, async () => {
+        loads += 1;
+        return { value: Buffer.from('null'), meta: '', ttlMs: 60_000 };
+      });
+    for (let round = 0; round < 2; round += 1) {
+      for (let first = 0; first < ids; first += 1_000) {
+        await Promise.all(Array.from({ length: 1_000 }, (_, index) => ask(first + index)));
+      }
+    }
+    expect(loads).toBe(ids);
+    for (const { cache } of instances) {
+      expect(cache.memory.bytes).toBeLessThanOrEqual(memoryBytes);
+      // The bound was reached, so this is about the bound.
+      expect(cache.memory.bytes).toBeGreaterThan(memoryBytes / 2);
+    }
   });
 
   test('while one key is written all the time, no answer is older than its request, and loads stay few', async () => {
@@ -119,7 +143,7 @@ function openInstance({ host, port, db }: RedisServer): { store: RedisStore; cac
     leaseMs: 5_000,
     fenceMs: 30_000,
     withoutStore: 'accept',
-    memoryBytes: 10_000_000,
+    memoryBytes,
     auditShare: 0,
     sweepMs: 1_000,
   });
