@@ -1,11 +1,24 @@
 -- purpose: delete the value and forget all its parts (their bytes stay until they expire, without a version), and
 --          keep new ones out until the release or the deadline
--- KEYS:    [1] value  [2] guard
--- ARGV:    [1] token of the writer  [2] fence in ms
+-- KEYS:    [1] fence table  [2] value  [3] guard
+-- ARGV:    [4] token of the writer  [5] fence in ms
 -- reply:   1
 
-local fences, last = open_fences(ARGV[1])
-local deadline = now + tonumber(ARGV[2])
-local own = ARGV[1] .. ':' .. string.format('%.0f', deadline)
-clear(fences == '' and own or fences .. ' ' .. own, math.max(last, deadline))
+make_table_if_lost()
+clear()
+local others = open_of(stored, ARGV[4])
+local own = ARGV[4] .. ':' .. digits(now + ARGV[5])
+keep_fences(others == '' and own or others .. ' ' .. own)
+
+-- What dead writers left behind in names that nobody has written since: once a minute, all that has run out goes.
+local tidied_at = tonumber(redis.call('HGET', fences_key, 'tidied_at') or 0)
+if now - tidied_at > 60000 then
+  redis.call('HSET', fences_key, 'tidied_at', digits(now))
+  local fields = redis.call('HGETALL', fences_key)
+  for index = 1, #fields, 2 do
+    if string.sub(fields[index], 1, 1) == '{' and open_of(fields[index + 1], '') == '' then
+      redis.call('HDEL', fences_key, fields[index])
+    end
+  end
+end
 return 1

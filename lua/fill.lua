@@ -1,19 +1,22 @@
--- purpose: store a loaded value, unless the lease was lost or a fence is open by now
--- KEYS:    [1] value  [2] guard
--- ARGV:    [1] suffix of the part  [2] token of the lease, the version to be  [3] ttl in ms  [4] meta  [5] value
---          [6] ms the load took
--- reply:   'stored' | 'fenced' | 'lease-lost'
+-- purpose: store a loaded value, unless the lease was lost, a fence is open by now, or one may have been lost
+-- KEYS:    [1] fence table  [2] value  [3] guard
+-- ARGV:    [4] suffix of the part  [5] token of the lease, the version to be  [6] ttl in ms  [7] meta  [8] value
+--          [9] ms the load took
+-- reply:   'stored' | 'fenced' | 'lease-lost' | 'unsettled'
 
-local suffix = ARGV[1]
-local fences, last = open_fences('')
-if last > 0 then
+local suffix = ARGV[4]
+if not settled then
+  return 'unsettled'
+end
+if open_of(stored, '') ~= '' then
   return 'fenced'
 end
-if redis.call('HGET', KEYS[2], 'lease' .. suffix) ~= ARGV[2] then
+if redis.call('HGET', guard_key, 'lease' .. suffix) ~= ARGV[5] then
   return 'lease-lost'
 end
-redis.call('SET', KEYS[1], ARGV[5], 'PX', ARGV[3])
-redis.call('HSET', KEYS[2], 'version' .. suffix, ARGV[2], 'meta' .. suffix, ARGV[4], 'load_ms' .. suffix, ARGV[6])
-redis.call('HDEL', KEYS[2], 'lease' .. suffix, 'lease_deadline' .. suffix)
-keep_guard(tonumber(ARGV[3]))
+redis.call('SET', value_key, ARGV[8], 'PX', ARGV[6])
+redis.call('HSET', guard_key, 'version' .. suffix, ARGV[5], 'meta' .. suffix, ARGV[7], 'load_ms' .. suffix, ARGV[9])
+redis.call('HDEL', guard_key, 'lease' .. suffix, 'lease_deadline' .. suffix)
+keep_guard(tonumber(ARGV[6]))
+wake()
 return 'stored'

@@ -114,6 +114,10 @@ export const options = {
     secret: true,
     description: '`mysql://user:password@host:port/database` instead of the single `DB_` settings.',
   }),
+  DB_ORIGIN: text(undefined, {
+    description:
+      "A fixed name of the database, for a proxy that spreads connections over servers with the same data. Without it, entries that were loaded from another server (by MySQL's `server_uuid`, a Galera cluster or a replication group) are not served.",
+  }),
   DB_POOL_SIZE: integer(10, 1, 1_000, { description: 'Most connections to the database.' }),
   DB_QUEUE_LIMIT: integer(200, 1, 100_000, {
     description: 'Most requests that wait for a connection; one more is answered 503.',

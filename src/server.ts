@@ -7,6 +7,7 @@ import { systemClock } from './cache/clock.ts';
 import { MemoryStore } from './cache/memory-store.ts';
 import type { CacheStore } from './cache/store.ts';
 import type { Config } from './config.ts';
+import { passBarrier } from './database/barrier.ts';
 import type { Database } from './database/database.ts';
 import { migrate } from './database/migrate.ts';
 import { MysqlDatabase } from './database/mysql.ts';
@@ -21,7 +22,9 @@ import { addResourceRoutes } from './http/resource-routes.ts';
 import { Broadcaster } from './realtime/broadcaster.ts';
 import { openSocketServer } from './realtime/socket-server.ts';
 import { addressOf, reportCache } from './operations/report.ts';
+import { connector } from './redis/connection.ts';
 import { RedisStore } from './redis/store.ts';
+import { subscriber } from './redis/subscription.ts';
 import { forgetOldKeys } from './resources/idempotency.ts';
 import { addSamples } from './resources/posts/samples.ts';
 import { ResourceReader } from './resources/reader.ts';
@@ -115,6 +118,7 @@ export function openDatabase({ settings, backend }: Config): Database {
   }
   return new MysqlDatabase({
     server: backend.database,
+    origin: settings.DB_ORIGIN,
     poolSize: settings.DB_POOL_SIZE,
     queueLimit: settings.DB_QUEUE_LIMIT,
     connectTimeoutMs: settings.DB_CONNECT_TIMEOUT_MS,
@@ -144,11 +148,17 @@ export function openCache({ settings, backend }: Config, database: Database): { 
     });
     return { store, cache: toCache(store) };
   }
+  const connection = { server: backend.redis, connectTimeoutMs: settings.REDIS_CONNECT_TIMEOUT_MS };
   const store = new RedisStore({
-    connection: { server: backend.redis, connectTimeoutMs: settings.REDIS_CONNECT_TIMEOUT_MS },
+    openLink: connector(connection),
+    subscribe: subscriber(connection),
+    clock: systemClock,
     timeoutMs: settings.REDIS_TIMEOUT_MS,
     bulkTimeoutMs: settings.REDIS_BULK_TIMEOUT_MS,
+    fenceMs: settings.FENCE_MS,
     recover: () => cache.sweep(),
+    barrier: () => passBarrier(database),
+    origin: () => database.origin,
   });
   const cache = toCache(store);
   store.connect();

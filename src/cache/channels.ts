@@ -16,7 +16,7 @@ export type CacheEvent =
   | {
       readonly type: 'fill-rejected';
       readonly key: Key;
-      readonly reason: 'lease-lost' | 'fenced' | 'store-unavailable';
+      readonly reason: 'lease-lost' | 'fenced' | 'unsettled' | 'store-unavailable';
     }
   | { readonly type: 'fence'; readonly names: readonly KeyName[]; readonly reached: boolean }
   | { readonly type: 'release'; readonly names: readonly KeyName[]; readonly reached: boolean }

@@ -26,3 +26,13 @@ export const systemClock: Clock = {
   },
   random: Math.random,
 };
+
+/** Resolves after `ms` milliseconds like `sleep`, and never keeps the process alive. */
+export function pause(clock: Pick<Clock, 'every'>, ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    const cancel = clock.every(ms, () => {
+      cancel();
+      resolve();
+    });
+  });
+}

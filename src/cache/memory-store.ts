@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { type Key, type KeyName, splitKey } from './key.ts';
+import { Notices } from './notices.ts';
 import type { Acquired, CacheStore, Entry, Fill, Filled } from './store.ts';
 
 /**
@@ -11,6 +12,7 @@ export class MemoryStore implements CacheStore {
   /** Which slots hang on a name; kept in step by the eviction callback. */
   readonly #members = new Map<KeyName, Set<Key>>();
   readonly #fences = new Map<KeyName, Map<string, number>>();
+  readonly #notices = new Notices();
   readonly #now: () => number;
   readonly #runId: string;
   #count = 0;
@@ -43,7 +45,9 @@ export class MemoryStore implements CacheStore {
     if (this.#isFenced(splitKey(key).name)) return { kind: 'bypass' };
     const now = this.#now();
     const lease = this.#slots.get(key)?.lease;
-    if (lease !== undefined && lease.deadline > now) return { kind: 'wait', remainingMs: lease.deadline - now };
+    if (lease !== undefined && lease.deadline > now) {
+      return { kind: 'wait', remainingMs: lease.deadline - now, notice: this.#notices.listen(splitKey(key).name) };
+    }
     const token = this.unique();
     this.#put(key, { ...(stored === undefined ? {} : { entry: stored }), lease: { token, deadline: now + leaseMs } });
     return { kind: 'lease', token };
@@ -53,6 +57,7 @@ export class MemoryStore implements CacheStore {
     if (this.#isFenced(splitKey(key).name)) return { stored: false, reason: 'fenced' };
     if (this.#slots.get(key)?.lease?.token !== token) return { stored: false, reason: 'lease-lost' };
     this.#put(key, { entry: { version: token, value, meta, loadMs, expiresAt: this.#now() + ttlMs } });
+    this.#notices.wake(splitKey(key).name);
     return { stored: true };
   }
 
@@ -61,6 +66,7 @@ export class MemoryStore implements CacheStore {
     if (slot?.lease?.token !== token) return;
     if (slot.entry === undefined) this.#slots.delete(key);
     else this.#put(key, { entry: slot.entry });
+    this.#notices.wake(splitKey(key).name);
   }
 
   async fence(names: readonly KeyName[], token: string, fenceMs: number): Promise<void> {
@@ -136,6 +142,7 @@ export class MemoryStore implements CacheStore {
 
   #clear(name: KeyName): void {
     for (const key of this.#members.get(name) ?? []) this.#slots.delete(key);
+    this.#notices.wake(name);
   }
 }
 

@@ -18,7 +18,7 @@ import { StoreUnavailable, type Acquired, type CacheStore, type Entry } from './
  *   read     -> acquire     it has not: ask for the right to load
  *   acquire  -> hit         someone filled meanwhile
  *   acquire  -> load+fill   the lease is ours
- *   acquire  -> wait        another instance has the lease: ask again with backoff, until its deadline
+ *   acquire  -> wait        another instance has the lease: ask again when it is given back, or now and then
  *   acquire  -> bypass      a write is committing: load, and don't fill
  *   wait     -> bypass      past the bound
  *   any      -> bypass      the store cannot be reached
@@ -119,8 +119,12 @@ export class ReadThrough {
         return await this.#settle(key, acquired, load, askedAt);
       }
       const pauseMs = Math.min(firstPollMs * 1.5 ** attempt, longestPollMs, acquired.remainingMs);
-      if (askedAt + pauseMs >= giveUpAt) return await this.#bypass(key, load, 'wait-expired');
-      await this.#clock.sleep(pauseMs);
+      try {
+        if (askedAt + pauseMs >= giveUpAt) return await this.#bypass(key, load, 'wait-expired');
+        await Promise.race([acquired.notice.heard, this.#clock.sleep(pauseMs)]);
+      } finally {
+        acquired.notice.close();
+      }
     }
   }
 
@@ -211,5 +215,6 @@ type Landing = Omit<Answer, 'collapsed'>;
 
 /** Entries that were filled together must not expire together. */
 const ttlJitter = 0.1;
-const firstPollMs = 4;
-const longestPollMs = 50;
+/** Notices wake those who wait; they ask by themselves for the case that one was lost. */
+const firstPollMs = 10;
+const longestPollMs = 100;

@@ -1,4 +1,5 @@
 import type { Key, KeyName } from './key.ts';
+import type { Notice } from './notices.ts';
 
 /**
  * The port of the engine: what a cache server must be able to do. Each call is one atomic step of the protocol in
@@ -69,12 +70,15 @@ export type Acquired =
   | { readonly kind: 'hit'; readonly entry: Entry }
   /** The caller loads, and fills with `token`, which becomes the version of the value. */
   | { readonly kind: 'lease'; readonly token: string }
-  /** Another reader is loading. */
-  | { readonly kind: 'wait'; readonly remainingMs: number }
-  /** A write is committing: whoever loads now must not fill. */
+  /** Another reader is loading. The caller closes the notice, which is heard when that load has ended. */
+  | { readonly kind: 'wait'; readonly remainingMs: number; readonly notice: Notice }
+  /** A write is committing, or may be: whoever loads now must not fill. */
   | { readonly kind: 'bypass' };
 
-export type Filled = { readonly stored: true } | { readonly stored: false; readonly reason: 'lease-lost' | 'fenced' };
+export type Filled =
+  | { readonly stored: true }
+  /** `unsettled`: the store has lost its memory, and may have lost a fence with it. */
+  | { readonly stored: false; readonly reason: 'lease-lost' | 'fenced' | 'unsettled' };
 
 /** The cache server cannot be reached, did not answer in time, or is not trusted yet. */
 export class StoreUnavailable extends Error {

@@ -12,6 +12,12 @@ export interface Database extends Queryable {
   readonly dialect: Dialect;
 
   /**
+   * Which server the data comes from: another one after a failover or a restore, whose data may be behind. `''` until the
+   * first connection was made.
+   */
+  readonly origin: string;
+
+  /**
    * Runs `work` between BEGIN and COMMIT, on one connection. Rolls back when it rejects. A deadlock is tried again a few
    * times from the start, so `work` must be repeatable.
    */
@@ -46,6 +52,8 @@ export interface Dialect {
   readonly integer: string;
   /** Ends a SELECT that locks the rows it reads. */
   readonly forUpdate: string;
+  /** Ends a SELECT that locks the rows it reads against `forUpdate`, and not against others like itself. */
+  readonly forShare: string;
 }
 
 export class ConstraintViolation extends Error {

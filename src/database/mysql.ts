@@ -4,6 +4,7 @@ import { OutcomeUnknown } from '../cache/write-fence.ts';
 import { withDeadline } from '../deadline.ts';
 import { CatalogueError } from '../errors.ts';
 import { type Database, type Dialect, type Executed, type Queryable, type Row, type SqlValue } from './database.ts';
+import { readOrigin } from './mysql-origin.ts';
 import { connectionIsGone, errorNumber, isDeadlock, SilentServer, translateError } from './mysql-errors.ts';
 
 /**
@@ -13,11 +14,18 @@ import { connectionIsGone, errorNumber, isDeadlock, SilentServer, translateError
  */
 export class MysqlDatabase implements Database {
   /** MySQL takes a placeholder that is cast to UNSIGNED itself for a signed one, which ends at 2^63. */
-  readonly dialect: Dialect = { name: 'mysql', integer: 'CAST(CAST(? AS CHAR) AS UNSIGNED)', forUpdate: ' FOR UPDATE' };
+  readonly dialect: Dialect = {
+    name: 'mysql',
+    integer: 'CAST(CAST(? AS CHAR) AS UNSIGNED)',
+    forUpdate: ' FOR UPDATE',
+    // MariaDB does not know FOR SHARE.
+    forShare: ' LOCK IN SHARE MODE',
+  };
   readonly #pool: Pool;
   readonly #options: MysqlOptions;
-  /** The connections whose session has the settings; others get them before their first use. */
-  readonly #settled = new WeakSet<object>();
+  /** The connections whose session has the settings, with their origin; others get them before their first use. */
+  readonly #settled = new WeakMap<object, string>();
+  #origin = '';
   #closed: Promise<void> | undefined;
 
   /** Connects to nothing yet: connections are made when they are needed. */
@@ -100,12 +108,35 @@ export class MysqlDatabase implements Database {
     }
   }
 
+  get origin(): string {
+    return this.#origin;
+  }
+
   async #withConnection<T>(use: (connection: PoolConnection) => Promise<T>): Promise<T> {
-    const connection = await this.#acquire();
+    const connection = await this.#acquireCurrent();
     try {
-      if (!this.#settled.has(connection.connection)) await this.#settle(connection);
       return await use(connection);
     } finally {
+      connection.release();
+    }
+  }
+
+  /** A connection to the server that the newest connection leads to: those to one from before a failover are closed. */
+  async #acquireCurrent(): Promise<PoolConnection> {
+    for (;;) {
+      const connection = await this.#acquire();
+      const origin = this.#settled.get(connection.connection);
+      if (origin === this.#origin) return connection;
+      try {
+        if (origin === undefined) {
+          await this.#settle(connection);
+          return connection;
+        }
+        discard(connection);
+      } catch (error) {
+        connection.release();
+        throw error;
+      }
       connection.release();
     }
   }
@@ -126,13 +157,16 @@ export class MysqlDatabase implements Database {
 
   /** Without the settings times would be wrong, so no connection is used without them. */
   async #settle(connection: PoolConnection): Promise<void> {
+    const { connectTimeoutMs, statementTimeoutMs } = this.#options;
     try {
-      await within(this.#options.connectTimeoutMs, connection.query(sessionSettings(this.#options.statementTimeoutMs)));
+      await within(connectTimeoutMs, connection.query(sessionSettings(statementTimeoutMs)));
+      const origin = this.#options.origin ?? (await within(connectTimeoutMs, readOrigin(connection)));
+      this.#origin = origin;
+      this.#settled.set(connection.connection, origin);
     } catch (error) {
       discard(connection);
       throw new CatalogueError('DATABASE_UNAVAILABLE', { cause: error });
     }
-    this.#settled.add(connection.connection);
   }
 
   /** Statements on one connection. */
@@ -175,6 +209,8 @@ export interface MysqlOptions {
     readonly password: string;
     readonly database: string;
   };
+  /** Taken for the origin of all data, whichever server a connection leads to. */
+  readonly origin?: string | undefined;
   readonly poolSize: number;
   /** How many requests may wait for a connection; one more gets `DATABASE_BUSY` at once. */
   readonly queueLimit: number;

@@ -16,7 +16,8 @@ import {
  */
 export class SqliteDatabase implements Database {
   /** NUMERIC is exact to 2^63 as INTEGER is, but does not bend digits beyond that down to the greatest integer. */
-  readonly dialect: Dialect = { name: 'sqlite', integer: 'CAST(? AS NUMERIC)', forUpdate: '' };
+  readonly dialect: Dialect = { name: 'sqlite', integer: 'CAST(? AS NUMERIC)', forUpdate: '', forShare: '' };
+  readonly origin = 'sqlite';
   readonly #connection: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
   readonly #queueLimit: number;

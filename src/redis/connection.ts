@@ -1,67 +1,61 @@
-import { type Redis as Client, type RedisOptions, Redis } from 'ioredis';
+import { Redis, type RedisOptions } from 'ioredis';
 import { StoreUnavailable } from '../cache/store.ts';
 import { withDeadline } from '../deadline.ts';
 import { describeError } from '../errors.ts';
+import {
+  type Command,
+  DeadlineExceeded,
+  type LinkListener,
+  type OpenLink,
+  type RedisLink,
+  type Reply,
+} from './link.ts';
 
-/**
- * One connection to one Redis server, with the run id of that server.
- *
- * States: `down` (no socket, or one that is not ready) -> `up` (ready, and `INFO server` has told the run id) -> `down`.
- * Commands go out only while it is up, never wait in a queue for a connection, and are never sent a second time: a step
- * of the protocol that is late or repeated is worse than one that failed.
- */
-export class RedisConnection {
-  readonly #client: Client;
-  readonly #listener: ConnectionListener;
+/** One connection to one Redis server, the master when Sentinels say who that is: see `RedisLink`. */
+class RedisConnection implements RedisLink {
+  readonly #client: Redis;
+  readonly #listener: LinkListener;
   #runId: string | undefined;
   #reason: string | undefined;
 
-  constructor(options: RedisConnectionOptions, listener: ConnectionListener) {
+  constructor(options: RedisConnectionOptions, listener: LinkListener) {
     this.#listener = listener;
-    this.#client = new Redis({
-      ...options.server,
-      connectionName: options.name,
-      lazyConnect: true,
-      enableOfflineQueue: false,
-      autoResendUnfulfilledCommands: false,
-      maxRetriesPerRequest: 0,
-      connectTimeout: options.connectTimeoutMs,
-      // ioredis never clears this timer when the socket was closed before, so it must not keep a process long.
-      disconnectTimeout: 100,
-      // A socket that has swallowed commands for this long is given up, and its commands with it.
-      socketTimeout: options.connectTimeoutMs,
-      retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 6), longestRetryMs),
-    });
+    this.#client = openClient(options);
     this.#client.on('ready', () => void this.#learnRunId(options.connectTimeoutMs));
     this.#client.on('error', (error: unknown) => this.#goDown(describeError(error)));
     // An error tells more than the close that follows it.
     this.#client.on('close', () => this.#goDown(this.#reason ?? 'the connection was closed'));
   }
 
-  /** Begins to connect and keeps at it until `close`. Never rejects: `ConnectionListener` tells how it goes. */
   connect(): void {
     // A failure here is reported by the `error` event as well, and the next attempt is already scheduled.
     this.#client.connect().catch(() => undefined);
   }
 
-  /** The run id of the server behind the connection, while it is up. */
   get runId(): string | undefined {
     return this.#runId;
   }
 
-  /**
-   * Runs commands with a deadline in milliseconds. Everything that keeps them from being answered becomes
-   * `StoreUnavailable`, error replies included: a server that is loading, out of memory, read-only or holds a foreign
-   * type under the key is no store to rely on.
-   */
-  async send<T>(deadlineMs: number, commands: (client: Client, runId: string) => Promise<T>): Promise<T> {
-    const runId = this.#runId;
-    if (runId === undefined) throw new StoreUnavailable('not connected to Redis');
+  async send(deadlineMs: number, commands: readonly Command[]): Promise<readonly Reply[]> {
+    if (this.#runId === undefined) throw new StoreUnavailable('not connected to Redis');
     try {
-      return await within(deadlineMs, commands(this.#client, runId));
+      return await within(deadlineMs, this.#send(commands));
     } catch (error) {
       throw error instanceof StoreUnavailable ? error : new StoreUnavailable(describeError(error), { cause: error });
     }
+  }
+
+  async #send(commands: readonly Command[]): Promise<readonly Reply[]> {
+    const pipeline = this.#client.pipeline();
+    for (const [name, ...args] of commands) pipeline.callBuffer(name, ...args);
+    const replies = await pipeline.exec();
+    return commands.map((_, index) => {
+      const [error, reply] = replies?.[index] ?? [new Error('the pipeline was not executed'), null];
+      if (error === null) return asReply(reply);
+      // A master that was demoted goes on answering reads; Sentinels, or an address that moves, know the new one.
+      if (error.message.startsWith('READONLY')) this.reconnect();
+      throw error;
+    });
   }
 
   reconnect(): void {
@@ -93,21 +87,48 @@ export class RedisConnection {
   }
 }
 
+/** Opens links to one server. */
+export function connector(options: Omit<RedisConnectionOptions, 'name'>): OpenLink {
+  return (name, listener) => new RedisConnection({ ...options, name: `energex-cache-${name}` }, listener);
+}
+
 export interface RedisConnectionOptions {
   /** `CLIENT SETNAME`, so that `CLIENT LIST` tells who is who. */
   readonly name: string;
-  readonly server: Pick<RedisOptions, 'host' | 'port' | 'username' | 'password' | 'db' | 'tls'>;
+  readonly server: RedisServerOptions;
   readonly connectTimeoutMs: number;
 }
 
-export interface ConnectionListener {
-  up(): void;
-  /** May be called several times in a row. */
-  down(reason: string): void;
+/** One server, or Sentinels and the name of the master they watch. */
+export type RedisServerOptions = Pick<
+  RedisOptions,
+  'host' | 'port' | 'username' | 'password' | 'db' | 'tls' | 'sentinels' | 'sentinelUsername' | 'sentinelPassword'
+> & {
+  /** As the Sentinels know it. */
+  readonly master?: string;
+};
+
+/** A client that never queues, never repeats, and goes on trying to connect; it waits for `connect`. */
+export function openClient({ name, server: { master, ...server }, connectTimeoutMs }: RedisConnectionOptions): Redis {
+  return new Redis({
+    ...server,
+    ...(master === undefined ? {} : { name: master, role: 'master', failoverDetector: true }),
+    connectionName: name,
+    lazyConnect: true,
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 0,
+    connectTimeout: connectTimeoutMs,
+    // ioredis never clears this timer when the socket was closed before, so it must not keep a process long.
+    disconnectTimeout: 100,
+    // A socket that has swallowed commands for this long is given up, and its commands with it.
+    socketTimeout: connectTimeoutMs,
+    retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 6), longestRetryMs),
+    sentinelRetryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 6), longestRetryMs),
+  });
 }
 
-/** The server was there and did not answer in time. */
-export class DeadlineExceeded extends StoreUnavailable {}
+const longestRetryMs = 1_000;
 
 function within<T>(ms: number, answer: Promise<T>): Promise<T> {
   return withDeadline(ms, answer, () => {
@@ -115,4 +136,8 @@ function within<T>(ms: number, answer: Promise<T>): Promise<T> {
   });
 }
 
-const longestRetryMs = 1_000;
+function asReply(reply: unknown): Reply {
+  if (reply === null || typeof reply === 'number' || Buffer.isBuffer(reply)) return reply;
+  if (Array.isArray(reply)) return reply.map(asReply);
+  throw new TypeError(`Redis replied with a ${typeof reply}`);
+}

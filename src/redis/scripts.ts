@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Redis } from 'ioredis';
-import type { Acquired, Fill, Filled } from '../cache/store.ts';
+import { type Entry, type Fill, type Filled, StoreUnavailable } from '../cache/store.ts';
+import type { Command, RedisLink, Reply } from './link.ts';
+import type { Place } from './place.ts';
 
 /**
  * Typed calls of `lua/`: the only place that knows the arguments and replies of the scripts. What each does stands in
@@ -17,28 +18,58 @@ const fillScript = loadScript('fill');
 const surrenderScript = loadScript('surrender');
 const fenceScript = loadScript('fence');
 const releaseScript = loadScript('release');
+const settleScript = loadScript('settle');
 
-/** Where a key lives in Redis. Value and guard hash to the same cluster slot. */
-export interface Place {
-  readonly value: string;
-  readonly guard: string;
-  /** Ends the names of the part's fields in the guard; empty for the name's own value. */
-  readonly suffix: string;
+/** What each step is told about the server and the fence table. */
+export interface Ground {
+  readonly runId: string;
+  /** Never used before: the epoch of a fence table that has to be made anew. */
+  readonly epoch: string;
+  /** How long a fence table that was made anew stays shut by itself, in milliseconds: as long as a fence. */
+  readonly settleMs: number;
+}
+
+/** One step on one server: its link, the deadline in milliseconds, and the ground it stands on. */
+export interface Call {
+  readonly link: RedisLink;
+  readonly deadlineMs: number;
+  readonly ground: Ground;
+}
+
+export type AcquireReply =
+  | { readonly kind: 'hit'; readonly entry: Entry }
+  | { readonly kind: 'lease' }
+  | { readonly kind: 'wait'; readonly remainingMs: number }
+  | { readonly kind: 'bypass' }
+  | Unsettled;
+
+/** The server has lost its memory: nothing may be filled until `settle` with this epoch. */
+export interface Unsettled {
+  readonly kind: 'unsettled';
+  readonly epoch: string;
 }
 
 /** `token` becomes the lease, and the version of the value when it is filled. */
 export async function acquire(
-  client: Redis,
+  call: Call,
   place: Place,
-  args: { runId: string; token: string; leaseMs: number; maxFields: number; renew: boolean },
-): Promise<Acquired> {
-  const reply = await run(client, acquireScript, place, [
+  args: {
+    trusted: string;
+    token: string;
+    leaseMs: number;
+    maxFields: number;
+    renew: boolean;
+    channel: string;
+  },
+): Promise<AcquireReply> {
+  const reply = await run(call, acquireScript, place, [
     place.suffix,
-    args.runId,
+    args.trusted,
     args.token,
     args.leaseMs,
     args.maxFields,
     args.renew ? '1' : '0',
+    args.channel,
   ]);
   const [kind, ...rest] = asArray(reply);
   switch (asText(kind)) {
@@ -56,32 +87,43 @@ export async function acquire(
       };
     }
     case 'lease':
-      return { kind: 'lease', token: args.token };
+      return { kind: 'lease' };
     case 'wait':
       return { kind: 'wait', remainingMs: asNumber(rest[0]) };
+    case 'unsettled':
+      return { kind: 'unsettled', epoch: asText(rest[0]) };
     default:
       return { kind: 'bypass' };
   }
 }
 
-export async function fill(client: Redis, place: Place, args: { token: string } & Fill): Promise<Filled> {
+export async function fill(call: Call, place: Place, args: { token: string } & Fill): Promise<Filled> {
   const reply = asText(
-    await run(client, fillScript, place, [place.suffix, args.token, args.ttlMs, args.meta, args.value, args.loadMs]),
+    await run(call, fillScript, place, [place.suffix, args.token, args.ttlMs, args.meta, args.value, args.loadMs]),
   );
   if (reply === 'stored') return { stored: true };
-  return { stored: false, reason: reply === 'fenced' ? 'fenced' : 'lease-lost' };
+  return { stored: false, reason: reply === 'fenced' || reply === 'unsettled' ? reply : 'lease-lost' };
 }
 
-export async function surrender(client: Redis, place: Place, token: string): Promise<void> {
-  await run(client, surrenderScript, place, [place.suffix, token]);
+export async function surrender(call: Call, place: Place, token: string): Promise<void> {
+  await run(call, surrenderScript, place, [place.suffix, token]);
 }
 
-export async function fence(client: Redis, place: Place, token: string, fenceMs: number): Promise<void> {
-  await run(client, fenceScript, place, [token, fenceMs]);
+/** All places in one go. */
+export async function fence(call: Call, places: readonly Place[], token: string, fenceMs: number): Promise<void> {
+  await runAll(call, fenceScript, places.map(keysOf), [token, fenceMs]);
 }
 
-export async function release(client: Redis, place: Place, token: string): Promise<void> {
-  await run(client, releaseScript, place, [token]);
+/** All places in one go. */
+export async function release(call: Call, places: readonly Place[], token: string): Promise<void> {
+  await runAll(call, releaseScript, places.map(keysOf), [token]);
+}
+
+/** Opens the table of this epoch; with `''` only tells what there is. */
+export async function settle(call: Call, fences: string, epoch: string): Promise<{ kind: 'settled' } | Unsettled> {
+  const [reply] = await runAll(call, settleScript, [[fences]], [epoch]);
+  const [kind, unsettled] = asArray(reply);
+  return asText(kind) === 'settled' ? { kind: 'settled' } : { kind: 'unsettled', epoch: asText(unsettled) };
 }
 
 interface Script {
@@ -94,41 +136,59 @@ function loadScript(name: string): Script {
   return { text, sha: createHash('sha1').update(text).digest('hex') };
 }
 
-/** By digest, which the server usually has; with the text where it has lost it (a restart, `SCRIPT FLUSH`). */
-async function run(
-  client: Redis,
+type Argument = string | number | Buffer;
+
+function keysOf({ fences, value, guard }: Place): readonly string[] {
+  return [fences, value, guard];
+}
+
+async function run(call: Call, script: Script, place: Place, args: readonly Argument[]): Promise<Reply | undefined> {
+  const [reply] = await runAll(call, script, [keysOf(place)], args);
+  return reply;
+}
+
+/**
+ * By digest, which the server usually has; with the text where it has lost it (a restart, `SCRIPT FLUSH`). Each step may
+ * be repeated, so it does no harm that the digest was known to some of the calls and not to others.
+ */
+async function runAll(
+  { link, deadlineMs, ground }: Call,
   script: Script,
-  { value, guard }: Place,
-  args: readonly (string | number | Buffer)[],
-): Promise<unknown> {
+  keys: readonly (readonly string[])[],
+  args: readonly Argument[],
+): Promise<readonly Reply[]> {
+  const all = [ground.runId, ground.epoch, ground.settleMs, ...args];
+  const commands = (name: string, body: string): Command[] =>
+    keys.map((each) => [name, body, each.length, ...each, ...all]);
   try {
-    return await client.callBuffer('EVALSHA', script.sha, 2, value, guard, ...args);
+    return await link.send(deadlineMs, commands('EVALSHA', script.sha));
   } catch (error) {
-    if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
-    return await client.callBuffer('EVAL', script.text, 2, value, guard, ...args);
+    if (!(error instanceof StoreUnavailable && error.message.startsWith('NOSCRIPT'))) throw error;
+    return await link.send(deadlineMs, commands('EVAL', script.text));
   }
 }
 
-function asArray(reply: unknown): readonly unknown[] {
+export function asArray(reply: Reply | undefined): readonly Reply[] {
   if (Array.isArray(reply)) return reply;
   throw unexpected('an array', reply);
 }
 
-export function asText(reply: unknown): string {
-  if (typeof reply === 'string') return reply;
+export function asText(reply: Reply | undefined): string {
   return asBuffer(reply).toString();
 }
 
-export function asBuffer(reply: unknown): Buffer {
+export function asBuffer(reply: Reply | undefined): Buffer {
   if (Buffer.isBuffer(reply)) return reply;
   throw unexpected('a string', reply);
 }
 
-export function asNumber(reply: unknown): number {
+export function asNumber(reply: Reply | undefined): number {
   if (typeof reply === 'number') return reply;
   throw unexpected('a number', reply);
 }
 
-function unexpected(wanted: string, reply: unknown): TypeError {
-  return new TypeError(`Redis replied ${reply === null ? 'null' : typeof reply} where ${wanted} was expected`);
+/** Such a server is no Redis, or not one to rely on. */
+function unexpected(wanted: string, reply: unknown): StoreUnavailable {
+  const what = reply === null ? 'null' : Array.isArray(reply) ? 'an array' : typeof reply;
+  return new StoreUnavailable(`Redis replied ${what} where ${wanted} was expected`);
 }

@@ -73,6 +73,7 @@ describe('every option', () => {
     HOST: ['::1', '::1'],
     REDIS_HOST: ['redis', 'redis'],
     REDIS_PASSWORD: ['p', 'p'],
+    DB_ORIGIN: ['shop', 'shop'],
     REDIS_URL: ['redis://h', new URL('redis://h'), 'http://h'],
     DB_HOST: ['db', 'db'],
     DB_USERNAME: ['u', 'u'],

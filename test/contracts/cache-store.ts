@@ -90,6 +90,26 @@ export function describeCacheStore(name: string, open: () => Promise<StoreUnderT
       if (second.kind === 'wait') expect(second.remainingMs).toBeLessThanOrEqual(leaseMs);
     });
 
+    test.each<[string, (token: string) => Promise<unknown>]>([
+      ['filled', (token) => store.fill(key, token, fillWith('v'))],
+      ['given back', (token) => store.surrender(key, token)],
+      ['taken away by a fence', () => store.fence([key], 'writer', fenceMs)],
+      ['taken away by an invalidation', () => store.release([key], store.unique())],
+    ])('who waits for a lease hears when it is %s', async (_how, end) => {
+      const part = partOf(key, 'limit=1');
+      const token = await takeLease(key);
+      await takeLease(part);
+      const waits = await Promise.all([store.acquire(key, leaseMs), store.acquire(key, leaseMs)]);
+      const others = await store.acquire(part, leaseMs);
+      await end(token);
+      for (const wait of [...waits, others]) {
+        if (wait.kind !== 'wait') throw new Error(`expected to wait, got ${wait.kind}`);
+        // Hangs, and so fails, when nothing is heard. That a part's waiters are told of its name's end does no harm.
+        await wait.notice.heard;
+        wait.notice.close();
+      }
+    });
+
     test('a lease past its deadline goes to the next reader, and the first can fill no more', async () => {
       const slow = await takeLease(key, 30);
       await tested.elapse(31);

@@ -4,7 +4,7 @@ import { migrate } from '../../src/database/migrate.ts';
 import { databases, lumenTables, nameOf, openMysql, openOn, type OwnDatabase } from '../harness/databases.ts';
 import { sharedDatabases } from '../harness/shared-servers.ts';
 
-const tables = ['users', 'posts', 'cache_outbox', 'cache_idempotency_keys'];
+const tables = ['users', 'posts', 'cache_outbox', 'cache_idempotency_keys', 'cache_barrier'];
 
 let own: OwnDatabase | undefined;
 afterEach(async () => {
@@ -65,7 +65,7 @@ describe.each(sharedDatabases().map((server) => [nameOf(server), server] as cons
       );
       await database.execute("INSERT INTO posts (title, content, user_id) SELECT 'ü', 'text', id FROM users");
       const before = await describeTables(database);
-      expect(await migrate(database)).toEqual(['cache_outbox', 'cache_idempotency_keys']);
+      expect(await migrate(database)).toEqual(['cache_outbox', 'cache_idempotency_keys', 'cache_barrier']);
       expect(await describeTables(database)).toEqual(before);
       expect(before).toMatchObject({ users: [[1, 'Ada 😀', 'a', 'hash', 'admin', '2025-01-01 00:00:00', null]] });
     });

@@ -69,6 +69,7 @@ describe.each(
     name: 'mysql',
     integer: 'CAST(CAST(? AS CHAR) AS UNSIGNED)',
     forUpdate: ' FOR UPDATE',
+    forShare: ' LOCK IN SHARE MODE',
   });
 
   /** Users are looked up by their key, once per post, after the posts are in order. */

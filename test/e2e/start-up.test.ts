@@ -27,7 +27,7 @@ function messages(service: ServiceProcess): string[] {
 test('runs on nothing but Node: says so, and answers with sample rows', async () => {
   const service = await start({});
   expect(messages(service)).toEqual([
-    'Database: embedded SQLite, in memory: connected; created users, posts, cache_outbox, cache_idempotency_keys',
+    'Database: embedded SQLite, in memory: connected; created users, posts, cache_outbox, cache_idempotency_keys, cache_barrier',
     'Cache: embedded, in this process (set REDIS_HOST and DB_HOST to use servers)',
     `HTTP: listening on ${service.url}`,
   ]);
@@ -76,7 +76,7 @@ test.each(sharedDatabases().map((server) => [`${server.flavour} ${server.version
     const address = `${schema.host}:${schema.port}`;
     expect(messages(first).toSorted()).toEqual([
       expect.stringMatching(new RegExp(`^Cache: Redis at ${redis.host}:${redis.port} is in use \\(run \\w+\\)$`)),
-      `Database: ${address}: connected; created users, posts, cache_outbox, cache_idempotency_keys`,
+      `Database: ${address}: connected; created users, posts, cache_outbox, cache_idempotency_keys, cache_barrier`,
       `HTTP: listening on ${first.url}`,
     ]);
     expect((await first.get('/cache/posts')).json).toMatchObject({ data: [], source: 'database' });

@@ -20,6 +20,8 @@ export type TcpProxy = {
   refuse(): Promise<void>;
   /** A good network again: no delay, no black hole, a listener on the same port. Swallowed bytes arrive now. */
   restore(): Promise<void>;
+  /** New connections go to another server; those that are open stay where they are. */
+  leadTo(target: ProxyTarget): void;
   /** Ends everything. Idempotent. */
   close(): Promise<void>;
 };
@@ -29,7 +31,8 @@ const LISTEN_ATTEMPTS = 20;
 type Link = { update(): void; reset(): void };
 
 /** Starts a proxy on the loopback in front of `target`. */
-export async function startProxy(target: ProxyTarget): Promise<TcpProxy> {
+export async function startProxy(first: ProxyTarget): Promise<TcpProxy> {
+  let target = first;
   const conditions: LinkConditions = { delayMs: 0, blackHole: false };
   const links = new Set<Link>();
   const accept = (client: Socket): void => openLink(client, target, conditions, links);
@@ -69,6 +72,9 @@ export async function startProxy(target: ProxyTarget): Promise<TcpProxy> {
       conditions.blackHole = false;
       update();
       server ??= await listen(accept, port);
+    },
+    leadTo(other) {
+      target = other;
     },
     async close() {
       closed = true;

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
-import { RedisStore } from '../../src/redis/store.ts';
 import { published } from '../harness/engine.ts';
+import { openRedisStore, trusted } from '../harness/redis-store.ts';
 import { exchange } from '../harness/raw-http.ts';
 import { eventually, type Reply } from '../harness/service.ts';
 import { describeService, insertPost, serverStages } from '../harness/stage.ts';
@@ -95,16 +95,9 @@ describeService('Cache-Status on servers', { on: serverStages }, (given) => {
       port: given.stage.redis?.options.port ?? 0,
       db: given.stage.redis?.options.db ?? 0,
     };
-    const connection = { server, connectTimeoutMs: 5_000 };
-    const writer = new RedisStore({
-      connection,
-      timeoutMs: 5_000,
-      bulkTimeoutMs: 5_000,
-      recover: async () => undefined,
-    });
-    writer.connect();
+    const writer = openRedisStore(server);
     try {
-      await eventually(async () => writer.downReason === undefined);
+      await trusted(writer);
       await writer.fence(['post:1'], 'writer', 30_000);
       for (let turn = 0; turn < 2; turn += 1) {
         const reply = await given.service.get('/cache/posts/1');

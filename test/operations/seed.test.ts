@@ -143,7 +143,7 @@ test.each(sharedDatabases().map((server) => [`${server.flavour} ${server.version
     const first = await runVerb(['migrate'], { environment });
     expect([first.code, first.lines, first.errors]).toEqual([
       0,
-      ['Created posts, cache_outbox, cache_idempotency_keys.'],
+      ['Created posts, cache_outbox, cache_idempotency_keys, cache_barrier.'],
       '',
     ]);
     const second = await runVerb(['migrate'], { environment });

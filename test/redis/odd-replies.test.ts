@@ -2,8 +2,9 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { StoreUnavailable } from '../../src/cache/store.ts';
-import { RedisStore } from '../../src/redis/store.ts';
+import type { RedisStore } from '../../src/redis/store.ts';
 import { eventually } from '../harness/eventually.ts';
+import { openRedisStore } from '../harness/redis-store.ts';
 
 /** Something that speaks the protocol and is no Redis: a proxy that answers on its own, say. Replies by command name. */
 async function startOddServer(
@@ -43,14 +44,11 @@ afterEach(async () => {
 async function openStoreOn(replies: Record<string, string>): Promise<RedisStore> {
   const odd = await startOddServer({ ...noHello, ...replies });
   closers.push(odd.stop);
-  const store = new RedisStore({
-    connection: { server: { host: '127.0.0.1', port: odd.port }, connectTimeoutMs: 500 },
-    timeoutMs: 300,
-    bulkTimeoutMs: 300,
-    recover: async () => undefined,
-  });
+  const store = openRedisStore(
+    { host: '127.0.0.1', port: odd.port },
+    { connectTimeoutMs: 500, timeoutMs: 300, bulkTimeoutMs: 300 },
+  );
   closers.push(() => store.close());
-  store.connect();
   return store;
 }
 

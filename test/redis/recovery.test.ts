@@ -6,11 +6,13 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { StoreUnavailable } from '../../src/cache/store.ts';
-import { RedisStore, type RedisStoreOptions } from '../../src/redis/store.ts';
+import type { RedisServerOptions } from '../../src/redis/connection.ts';
+import type { RedisStore } from '../../src/redis/store.ts';
 import { published } from '../harness/engine.ts';
 import { type LeakCheck, trackLeaks } from '../harness/leaks.ts';
 import { type RedisServer, startRedis } from '../harness/redis-server.ts';
 import { eventually } from '../harness/eventually.ts';
+import { openRedisStore, type StoreOptions, trusted } from '../harness/redis-store.ts';
 import { startProxy } from '../harness/tcp-proxy.ts';
 
 const closers: (() => Promise<unknown>)[] = [];
@@ -24,25 +26,13 @@ async function ownRedis(options: Parameters<typeof startRedis>[0] = {}): Promise
   return server;
 }
 
-function openStore(
-  at: { host: string; port: number; password?: string },
-  more: Partial<RedisStoreOptions> = {},
-): RedisStore {
-  const { host, port, password } = at;
-  const store = new RedisStore({
-    connection: { server: { host, port, ...(password === undefined ? {} : { password }) }, connectTimeoutMs: 500 },
-    timeoutMs: 200,
-    bulkTimeoutMs: 400,
-    recover: async () => undefined,
-    ...more,
-  });
+function openStore(at: RedisServerOptions, more: StoreOptions = {}): RedisStore {
+  const store = openRedisStore(at, { connectTimeoutMs: 500, timeoutMs: 200, bulkTimeoutMs: 400, ...more });
   closers.push(() => store.close());
-  store.connect();
   return store;
 }
 
 const isTrusted = async (store: RedisStore): Promise<boolean> => store.downReason === undefined;
-const trusted = (store: RedisStore): Promise<void> => eventually(() => isTrusted(store));
 const distrusted = (store: RedisStore): Promise<void> => eventually(async () => !(await isTrusted(store)));
 
 async function put(store: RedisStore, key: string, text: string): Promise<string> {
@@ -132,8 +122,7 @@ describe('the Redis store when its server fails', () => {
 
   test('after three missed deadlines in a row nobody waits for a server that hangs, until it answers again', async () => {
     const server = await ownRedis();
-    const connection = { server: { host: server.host, port: server.port }, connectTimeoutMs: 20_000 };
-    const store = openStore(server, { connection, timeoutMs: 50 });
+    const store = openStore(server, { connectTimeoutMs: 20_000, timeoutMs: 50 });
     await trusted(store);
     await put(store, 'k', 'v');
     await server.pause();
@@ -154,8 +143,7 @@ describe('the Redis store when its server fails', () => {
     const server = await ownRedis();
     const proxy = await startProxy(server);
     closers.push(() => proxy.close());
-    const connection = { server: { host: proxy.host, port: proxy.port }, connectTimeoutMs: 20_000 };
-    const store = openStore(proxy, { connection, timeoutMs: 50 });
+    const store = openStore(proxy, { connectTimeoutMs: 20_000, timeoutMs: 50 });
     await trusted(store);
     for (let round = 0; round < 4; round += 1) {
       proxy.blackHole();
@@ -313,6 +301,55 @@ describe('the Redis store when its server fails', () => {
     const client = new Redis({ host: second.host, port: second.port });
     closers.push(() => client.quit());
     expect(await client.get('k')).toBe('v');
+  });
+
+  test('a master that becomes a replica without a word is not trusted any more, and again when it is a master', async () => {
+    const server = await ownRedis();
+    const store = openStore(server);
+    await trusted(store);
+    await put(store, 'k', 'v');
+    const client = new Redis({ host: server.host, port: server.port });
+    closers.push(() => client.quit());
+    // Its master is not even there: what matters is that this one no longer decides.
+    await client.replicaof('127.0.0.1', 1);
+    await eventually(async () => store.downReason === 'the server is not a master');
+    await expect(store.validate('k')).rejects.toThrow('the server is not a master');
+    await client.replicaof('NO', 'ONE');
+    await trusted(store);
+  });
+
+  test('a replica refuses the deletion: the connections are made anew, because the address may lead elsewhere by now', async () => {
+    const [old, promoted] = await Promise.all([ownRedis(), ownRedis()]);
+    const proxy = await startProxy(old);
+    closers.push(() => proxy.close());
+    const store = openStore(proxy);
+    await trusted(store);
+    const client = new Redis({ host: old.host, port: old.port });
+    closers.push(() => client.quit());
+    proxy.leadTo(promoted);
+    await client.replicaof(promoted.host, promoted.port);
+    await expect(store.fence(['k'], 'writer', 1_000)).rejects.toThrow(/READONLY|not a master|not connected/);
+    await trusted(store);
+    const token = await put(store, 'k', 'v');
+    const there = new Redis({ host: promoted.host, port: promoted.port });
+    closers.push(() => there.quit());
+    expect(token).toContain(/run_id:(\w+)/.exec(await there.info('server'))?.[1]);
+  });
+
+  test('entries that were loaded from another database are not served, nor may its loaders store', async () => {
+    const server = await ownRedis();
+    let origin = 'old';
+    const store = openStore(server, { origin: () => origin });
+    await trusted(store);
+    await put(store, 'k', 'of the old one');
+    const acquired = await store.acquire('loading', 5_000);
+    const token = acquired.kind === 'lease' ? acquired.token : '';
+    origin = 'new';
+    expect(await store.validate('k')).toBeNull();
+    expect(await store.read('k')).toBeNull();
+    expect((await store.acquire('k', 1_000)).kind).toBe('lease');
+    const value = { value: Buffer.from('of the old one'), meta: '', ttlMs: 60_000, loadMs: 1 };
+    expect(await store.fill('loading', token, value)).toEqual({ stored: false, reason: 'lease-lost' });
   });
 
   test('a wrong password is told as the reason', async () => {

@@ -2,10 +2,11 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Cache } from '../../src/cache/cache.ts';
 import { systemClock } from '../../src/cache/clock.ts';
 import type { Loaded } from '../../src/cache/read-through.ts';
-import { RedisStore } from '../../src/redis/store.ts';
+import type { RedisStore } from '../../src/redis/store.ts';
 import { MemoryOutbox } from '../harness/engine.ts';
 import { eventually } from '../harness/eventually.ts';
 import { type LeakCheck, trackLeaks } from '../harness/leaks.ts';
+import { openRedisStore } from '../harness/redis-store.ts';
 import { type RedisServer, startRedis } from '../harness/redis-server.ts';
 
 /** Of each instance, small enough to be reached. */
@@ -133,12 +134,7 @@ describe('a stampede on three instances', () => {
 
 function openInstance({ host, port, db }: RedisServer): { store: RedisStore; cache: Cache } {
   const outbox = new MemoryOutbox();
-  const store: RedisStore = new RedisStore({
-    connection: { server: { host, port, db }, connectTimeoutMs: 5_000 },
-    timeoutMs: 5_000,
-    bulkTimeoutMs: 5_000,
-    recover: () => cache.sweep(),
-  });
+  const store: RedisStore = openRedisStore({ host, port, db }, { recover: () => cache.sweep() });
   const cache = new Cache(store, outbox, systemClock, {
     leaseMs: 5_000,
     fenceMs: 30_000,
@@ -147,6 +143,5 @@ function openInstance({ host, port, db }: RedisServer): { store: RedisStore; cac
     auditShare: 0,
     sweepMs: 1_000,
   });
-  store.connect();
   return { store, cache };
 }

@@ -2,31 +2,12 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import { Redis } from 'ioredis';
 import type { CacheStore } from '../../src/cache/store.ts';
 import { StoreUnavailable } from '../../src/cache/store.ts';
-import { RedisStore, type RedisStoreOptions } from '../../src/redis/store.ts';
+import type { RedisStore } from '../../src/redis/store.ts';
 import { describeCacheStore } from '../contracts/cache-store.ts';
 import { type LeakCheck, trackLeaks } from '../harness/leaks.ts';
 import { type RedisServer, startRedis } from '../harness/redis-server.ts';
 import { eventually } from '../harness/eventually.ts';
-
-function openStore(
-  server: Pick<RedisServer, 'host' | 'port' | 'db'>,
-  more: Partial<RedisStoreOptions> = {},
-): RedisStore {
-  const { host, port, db } = server;
-  const store = new RedisStore({
-    connection: { server: { host, port, db }, connectTimeoutMs: 1_000 },
-    timeoutMs: 1_000,
-    bulkTimeoutMs: 2_000,
-    recover: async () => undefined,
-    ...more,
-  });
-  store.connect();
-  return store;
-}
-
-async function trusted(store: RedisStore): Promise<void> {
-  await eventually(async () => store.downReason === undefined);
-}
+import { openRedisStore, trusted } from '../harness/redis-store.ts';
 
 async function put(store: CacheStore, key: string, text: string): Promise<string> {
   const acquired = await store.acquire(key, 5_000);
@@ -37,7 +18,7 @@ async function put(store: CacheStore, key: string, text: string): Promise<string
 
 describeCacheStore('the Redis store', async () => {
   const server = await startRedis();
-  const store = openStore(server);
+  const store = openRedisStore(server);
   const client = new Redis({ host: server.host, port: server.port });
   await trusted(store);
   const serverTime = async (): Promise<number> => {
@@ -68,7 +49,7 @@ describe('the Redis store on a live server', () => {
     leaks = trackLeaks();
     server = await startRedis();
     client = new Redis(server.url);
-    store = openStore(server);
+    store = openRedisStore(server);
     await trusted(store);
   });
   beforeEach(() => client.flushall());
@@ -92,9 +73,15 @@ describe('the Redis store on a live server', () => {
     await store.acquire('post:1', 5_000);
     expect(await client.pttl('{post:1}:guard')).toBeGreaterThan(0);
     await store.fence(['post:1'], 'writer', 7_000);
-    expect(await client.pttl('{post:1}:guard')).toBeGreaterThan(5_000);
+    expect(await client.keys('*')).toEqual(['energex:fences']);
+    expect(await client.hget('energex:fences', '{post:1}:guard')).toMatch(/^writer:\d+$/);
     await store.release(['post:1'], 'writer');
-    expect(await client.keys('*')).toEqual([]);
+    expect(Object.keys(await client.hgetall('energex:fences')).toSorted()).toEqual([
+      'epoch',
+      'opens_at',
+      'run',
+      'tidied_at',
+    ]);
   });
 
   test('a version of another run of the server is none, neither validated nor read nor acquired', async () => {

@@ -154,7 +154,7 @@ describe('a row as JSON', () => {
 });
 
 describe('statements', () => {
-  const mysql = { name: 'mysql', integer: 'INT(?)', forUpdate: ' FOR UPDATE' } as const;
+  const mysql = { name: 'mysql', integer: 'INT(?)', forUpdate: ' FOR UPDATE', forShare: ' FOR SHARE' } as const;
 
   test('without an embedded row and an owner they touch one table', () => {
     const statements = buildStatements(notes, mysql);

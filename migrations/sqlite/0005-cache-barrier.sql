@@ -1,0 +1,3 @@
+CREATE TABLE IF NOT EXISTS cache_barrier (
+  id INTEGER PRIMARY KEY
+)

@@ -1,0 +1,254 @@
+import { publish } from '../cache/channels.ts';
+import { type Clock, pause } from '../cache/clock.ts';
+import { StoreUnavailable } from '../cache/store.ts';
+import { describeError } from '../errors.ts';
+import { DeadlineExceeded, type OpenLink, type RedisLink } from './link.ts';
+import { NoMaster, requireMaster } from './master.ts';
+import { fenceTable } from './place.ts';
+import * as scripts from './scripts.ts';
+import type { Call } from './scripts.ts';
+import { Settling } from './settling.ts';
+
+/**
+ * One Redis server, and whether it can be trusted.
+ *
+ * Two links, so that a value of megabytes never stands in front of the few bytes that validate a hit. Both must
+ * reach the same run of the same server; else nothing is trusted. States:
+ *
+ *   down -> recovering   both links are up: they must answer as a master, a fence table that was lost is made anew and
+ *                        settled, and what the outbox holds is invalidated
+ *   recovering -> trusted
+ *   trusted -> recovering   a fence or a release failed: what was to be deleted may still be there; or several commands in
+ *                        a row missed their deadline (a circuit breaker: nobody waits for a server that hangs, until it
+ *                        answers a ping); or the server turned out not to be a master any more
+ *   any -> down          either link is lost
+ *
+ * Reads, leases and fills need `trusted`. Fences and releases only need the link: they take trust away, and a
+ * write that begins while the outbox is still being swept must not be missed by it.
+ *
+ * Fences are of no use where they are lost with the server's memory. All of them are in one hash, the fence table, which
+ * tells by its absence that this may have happened; see `lua/prelude.lua`. Nothing is filled then until the
+ * **barrier** has been passed: every COMMIT that was out has ended.
+ */
+export class TrustedServer {
+  readonly #options: TrustedServerOptions;
+  readonly #commands: RedisLink;
+  readonly #values: RedisLink;
+  readonly #settling: Settling;
+  #stopProbing = (): void => undefined;
+  /** Counts the times of being up, so that a recovery that ends after its connection can be told. */
+  #era = 0;
+  #trusted = false;
+  /** A deletion failed since the last sweep of the outbox began: that sweep may not have seen its names. */
+  #inDoubt = false;
+  #downReason: string | undefined = 'not connected yet';
+  #closed = false;
+  /** How many commands in a row were not answered in time. */
+  #missed = 0;
+
+  constructor(options: TrustedServerOptions) {
+    this.#options = options;
+    this.#settling = new Settling({
+      ...options,
+      patienceMs: options.bulkTimeoutMs,
+      open: async (fences, epoch) => {
+        await scripts.settle(this.#callOn(this.#commands, options.timeoutMs), fences, epoch);
+      },
+    });
+    const listener = { up: () => void this.#recover(), down: (reason: string) => this.#goDown(reason) };
+    this.#commands = options.openLink('commands', listener);
+    this.#values = options.openLink('values', listener);
+  }
+
+  /** Begins to connect; returns at once. Until the server is trusted, calls reject with `StoreUnavailable`. */
+  connect(): void {
+    this.#stopProbing = this.#options.clock.every(probeMs, () => void this.#probe());
+    this.#commands.connect();
+    this.#values.connect();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#stopProbing();
+    this.#commands.close();
+    this.#values.close();
+  }
+
+  /** Why the server is not trusted; `undefined` when it is. */
+  get downReason(): string | undefined {
+    return this.#trusted ? undefined : this.#downReason;
+  }
+
+  /** A step of a few bytes that takes what the server holds for true. */
+  withCommands<T>(step: (call: TrustedCall) => Promise<T>): Promise<T> {
+    return this.#onTrusted(this.#commands, this.#options.timeoutMs, step);
+  }
+
+  /** A step that may carry a large value, and takes what the server holds for true. */
+  withValues<T>(step: (call: TrustedCall) => Promise<T>): Promise<T> {
+    return this.#onTrusted(this.#values, this.#options.bulkTimeoutMs, step);
+  }
+
+  /** A step that takes away. When it fails, the server is not trusted until the outbox was swept. */
+  async withDeletion(step: (call: Call) => Promise<void>): Promise<void> {
+    try {
+      await step(this.#callOn(this.#commands, this.#options.timeoutMs));
+    } catch (error) {
+      // The server may still answer reads (a demoted master does, or one that cannot save): with what it could not delete.
+      this.#inDoubt = true;
+      this.#distrust(`a deletion failed: ${describeError(error)}`);
+      throw error;
+    }
+  }
+
+  /** Whether the fence table of this epoch was opened in time. */
+  settle(fences: string, epoch: string): Promise<boolean> {
+    return this.#settling.settle(fences, epoch);
+  }
+
+  async ping(): Promise<void> {
+    await this.#commands.send(this.#options.timeoutMs, [['PING']]);
+  }
+
+  #callOn(link: RedisLink, deadlineMs: number): Call {
+    const { runId } = link;
+    if (runId === undefined) throw new StoreUnavailable('not connected to Redis');
+    return { link, deadlineMs, ground: { runId, epoch: this.#options.unique(), settleMs: this.#options.fenceMs } };
+  }
+
+  async #onTrusted<T>(link: RedisLink, deadlineMs: number, step: (call: TrustedCall) => Promise<T>): Promise<T> {
+    if (!this.#trusted) throw new StoreUnavailable(`Redis is not in use: ${this.#downReason}`);
+    const call = this.#callOn(link, deadlineMs);
+    try {
+      const result = await step({ ...call, trusted: `${call.ground.runId}.${this.#options.origin()}.` });
+      this.#missed = 0;
+      return result;
+    } catch (error) {
+      if (error instanceof DeadlineExceeded) this.#countMiss(error);
+      throw error;
+    }
+  }
+
+  #countMiss({ message }: DeadlineExceeded): void {
+    this.#missed += 1;
+    if (this.#missed >= mostMisses) this.#distrust(`${message}, ${mostMisses} times in a row`);
+  }
+
+  #distrust(reason: string): void {
+    if (!this.#trusted) return;
+    this.#goDown(reason);
+    void this.#recover();
+  }
+
+  /** Now and then: a master that was demoted without a word answers reads for ever, from what it is sent late. */
+  async #probe(): Promise<void> {
+    if (!this.#trusted) return;
+    try {
+      await this.#onTrusted(this.#commands, this.#options.timeoutMs, (call) => requireMaster(call));
+    } catch (error) {
+      if (error instanceof NoMaster) this.#distrust(error.message);
+    }
+  }
+
+  /** Runs at every sign that a link is up; goes through with it once both are, at the same run. */
+  async #recover(): Promise<void> {
+    const { runId } = this.#commands;
+    const other = this.#values.runId;
+    if (this.#trusted || runId === undefined || other === undefined) return;
+    if (runId !== other) {
+      // One of them was made before a failover: connecting anew brings both to the same server.
+      this.#downReason = 'the two connections reached different servers';
+      this.#reconnect();
+      return;
+    }
+    this.#era += 1;
+    const era = this.#era;
+    for (;;) {
+      const reason = await this.#tryToRecover();
+      if (era !== this.#era || this.#closed) return;
+      if (reason === undefined) break;
+      this.#stayDown(reason);
+      await pause(this.#options.clock, recoverRetryMs);
+    }
+    this.#trusted = true;
+    this.#missed = 0;
+    publish({ type: 'store', up: true, reason: `run ${runId}` });
+  }
+
+  #reconnect(): void {
+    this.#commands.reconnect();
+    this.#values.reconnect();
+  }
+
+  /** `undefined`, or why the store cannot be trusted yet. */
+  async #tryToRecover(): Promise<string | undefined> {
+    const { timeoutMs, recover } = this.#options;
+    try {
+      await Promise.all([this.#commands, this.#values].map((link) => requireMaster(this.#callOn(link, timeoutMs))));
+    } catch (error) {
+      // Its address may lead to the new master by now.
+      if (error instanceof NoMaster) this.#reconnect();
+      return describeError(error);
+    }
+    this.#inDoubt = false;
+    await this.#settleFirst();
+    try {
+      await recover();
+    } catch (error) {
+      return `what changed meanwhile could not be invalidated yet (${describeError(error)})`;
+    }
+    return this.#inDoubt ? 'a deletion failed meanwhile' : undefined;
+  }
+
+  /** A fence table that was lost is opened here, so that the first readers need not wait for it. */
+  async #settleFirst(): Promise<void> {
+    try {
+      const call = this.#callOn(this.#commands, this.#options.timeoutMs);
+      const found = await scripts.settle(call, fenceTable, '');
+      if (found.kind === 'unsettled') await this.#settling.settle(fenceTable, found.epoch);
+    } catch {
+      // It opens by itself later; nothing is filled until then.
+    }
+  }
+
+  #goDown(reason: string): void {
+    this.#era += 1;
+    this.#stayDown(reason);
+  }
+
+  /** Says so once for each reason. */
+  #stayDown(reason: string): void {
+    const known = !this.#trusted && this.#downReason === reason;
+    this.#trusted = false;
+    this.#downReason = reason;
+    if (!known && !this.#closed) publish({ type: 'store', up: false, reason });
+  }
+}
+
+export interface TrustedServerOptions {
+  readonly openLink: OpenLink;
+  readonly clock: Clock;
+  /** Deadline of a command of a few bytes, in milliseconds. */
+  readonly timeoutMs: number;
+  /** Deadline of a command that may carry a large value, in milliseconds. */
+  readonly bulkTimeoutMs: number;
+  /** How long a fence stands at most, in milliseconds: no COMMIT is out for longer. */
+  readonly fenceMs: number;
+  /** Invalidates what changed while the store was out of reach; the store is trusted once it resolves. */
+  readonly recover: () => Promise<void>;
+  /** Resolves when every transaction has ended that had set a fence before the call. */
+  readonly barrier: () => Promise<void>;
+  /** Which database values are loaded from now: entries that were loaded from another one are not trusted. */
+  readonly origin: () => string;
+  /** A text that was never given out before. */
+  readonly unique: () => string;
+}
+
+export interface TrustedCall extends Call {
+  /** What every version begins with that may be served now: given out on this run of the server, for this database. */
+  readonly trusted: string;
+}
+
+const recoverRetryMs = 500;
+const probeMs = 1_000;
+const mostMisses = 3;

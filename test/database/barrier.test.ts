@@ -1,0 +1,89 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { holdBarrier, passBarrier } from '../../src/database/barrier.ts';
+import type { Database } from '../../src/database/database.ts';
+import { migrate } from '../../src/database/migrate.ts';
+import { databases, openMysql, type OwnDatabase } from '../harness/databases.ts';
+
+describe.each(databases.map(({ name, open }) => [name, open] as const))('the barrier in %s', (_name, open) => {
+  let own: OwnDatabase;
+  let database: Database;
+  /** Another instance of the service, where the database is one that several can use. */
+  let other: Database;
+
+  beforeAll(async () => {
+    own = await open();
+    ({ database } = own);
+    await migrate(database);
+    other = own.schema === undefined ? database : openMysql(own.schema);
+  });
+  beforeEach(async () => {
+    await database.execute('DELETE FROM cache_barrier');
+  });
+  afterAll(async () => {
+    await other.close();
+    await own.remove();
+  });
+
+  const hold = async (until: Promise<void>, log: string[], name: string, on = database): Promise<void> => {
+    await on.transaction(async (transaction) => {
+      await holdBarrier(transaction, on.dialect);
+      log.push(`${name} holds`);
+      await until;
+      log.push(`${name} ends`);
+    });
+  };
+
+  test.each([
+    ['that was never used before', false],
+    ['that was used before', true],
+  ])('one %s is passed when those that hold it have ended, and not before', async (_which, used) => {
+    if (used) await passBarrier(database);
+    const gate = Promise.withResolvers<void>();
+    const log: string[] = [];
+    const holding = hold(gate.promise, log, 'writer');
+    await untilLogged(log, 'writer holds');
+    const passing = passBarrier(other).then(() => log.push('passed'));
+    // Where one waits for the other, this is answered first: the passing has been asked for by then.
+    if (own.schema !== undefined) await other.ping();
+    gate.resolve();
+    await Promise.all([holding, passing]);
+    expect(log).toEqual(['writer holds', 'writer ends', 'passed']);
+  });
+
+  test('a transaction that was rolled back holds it no longer', async () => {
+    const failing = database.transaction(async (transaction) => {
+      await holdBarrier(transaction, database.dialect);
+      throw new Error('changed my mind');
+    });
+    await expect(failing).rejects.toThrow('changed my mind');
+    await expect(passBarrier(other)).resolves.toBeUndefined();
+  });
+
+  test('whoever comes while it is being passed holds it afterwards', async () => {
+    const gate = Promise.withResolvers<void>();
+    const log: string[] = [];
+    const first = hold(gate.promise, log, 'first');
+    await untilLogged(log, 'first holds');
+    const passing = passBarrier(other);
+    gate.resolve();
+    const second = hold(Promise.resolve(), log, 'second');
+    await Promise.all([first, passing, second]);
+    expect(log.slice(-2)).toEqual(['second holds', 'second ends']);
+  });
+
+  test('many may hold it at once', async () => {
+    if (own.schema === undefined) return;
+    await passBarrier(database);
+    const gate = Promise.withResolvers<void>();
+    const log: string[] = [];
+    const all = ['a', 'b', 'c'].map((name) => hold(gate.promise, log, name, name === 'c' ? other : database));
+    for (const name of ['a', 'b', 'c']) await untilLogged(log, `${name} holds`);
+    gate.resolve();
+    await Promise.all(all);
+    expect(log).toHaveLength(6);
+  });
+});
+
+async function untilLogged(log: readonly string[], line: string): Promise<void> {
+  while (!log.includes(line)) await new Promise((resolve) => setImmediate(resolve));
+}
