@@ -1,15 +1,26 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { parseEnv } from 'node:util';
 import { CatalogueError, describeError } from './errors.ts';
-import { type Option, options, type Settings } from './options.ts';
+import { type Address, type Option, options, type Settings } from './options.ts';
 
 /** The settings of `options.ts` as they were given, checked. This is the only module that reads the environment. */
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-export interface RedisAddress {
-  readonly host: string;
-  readonly port: number;
+/** One server, the master that Sentinels tell of, or a cluster of which some nodes are known. */
+export type RedisAddress = RedisAccess &
+  (
+    | ({ readonly kind: 'single' } & Address)
+    | {
+        readonly kind: 'sentinel';
+        readonly sentinels: readonly Address[];
+        readonly master: string;
+        readonly sentinelPassword?: string;
+      }
+    | { readonly kind: 'cluster'; readonly nodes: readonly Address[] }
+  );
+
+interface RedisAccess {
   readonly username?: string;
   readonly password?: string;
   readonly db?: number;
@@ -59,8 +70,11 @@ function otherNames(): [name: string, others: readonly string[]][] {
   const secrets = Object.entries<Option<unknown>>(options).filter(([, option]) => option.secret === true);
   return [
     ...secrets.map(([name]): [string, string[]] => [name, [`${name}_FILE`]]),
-    ['REDIS_URL', ['REDIS_HOST']],
-    ['REDIS_URL_FILE', ['REDIS_URL', 'REDIS_HOST']],
+    ['REDIS_HOST', ['REDIS_SENTINELS', 'REDIS_CLUSTER_NODES']],
+    ['REDIS_URL', ['REDIS_HOST', 'REDIS_SENTINELS', 'REDIS_CLUSTER_NODES']],
+    ['REDIS_URL_FILE', ['REDIS_URL', 'REDIS_HOST', 'REDIS_SENTINELS', 'REDIS_CLUSTER_NODES']],
+    ['REDIS_SENTINELS', ['REDIS_URL', 'REDIS_HOST', 'REDIS_CLUSTER_NODES']],
+    ['REDIS_CLUSTER_NODES', ['REDIS_URL', 'REDIS_HOST', 'REDIS_SENTINELS']],
     ['DATABASE_URL', ['DB_HOST']],
     ['DATABASE_URL_FILE', ['DATABASE_URL', 'DB_HOST']],
   ];
@@ -127,21 +141,48 @@ function chooseBackend(settings: Settings, problems: string[]): Backend | undefi
       ? 'is missing and NODE_ENV is production'
       : 'is missing (set both, or neither for the embedded default)';
   // A URL that is there and wrong has been told of already.
-  const isMissing = (url: string): boolean => !problems.some((problem) => problem.startsWith(`${url} `));
-  if (redis === undefined && isMissing('REDIS_URL')) problems.push(`REDIS_HOST (or REDIS_URL) ${hint}`);
+  const isMissing = (...names: string[]): boolean =>
+    !problems.some((problem) => names.some((name) => problem.startsWith(`${name} `)));
+  if (redis === undefined && isMissing('REDIS_URL', 'REDIS_SENTINELS', 'REDIS_CLUSTER_NODES'))
+    problems.push(`REDIS_HOST (or REDIS_URL) ${hint}`);
   if (database === undefined && isMissing('DATABASE_URL')) problems.push(`DB_HOST (or DATABASE_URL) ${hint}`);
   return undefined;
 }
 
 function redisAddress(settings: Settings, problems: string[]): RedisAddress | undefined {
-  const { REDIS_URL: address, REDIS_HOST: host, REDIS_PASSWORD: password } = settings;
-  if (address === undefined) {
-    if (host === undefined) return undefined;
-    return { host, port: settings.REDIS_PORT, ...(password === undefined ? {} : { password }) };
+  const { REDIS_URL: url, REDIS_HOST: host, REDIS_SENTINELS: sentinels, REDIS_CLUSTER_NODES: nodes } = settings;
+  const given = Object.entries({
+    REDIS_SENTINELS: sentinels,
+    REDIS_CLUSTER_NODES: nodes,
+    'REDIS_HOST or REDIS_URL': url ?? host,
+  });
+  const [first, second] = given.filter(([, value]) => value !== undefined).map(([name]) => name);
+  if (second !== undefined) problems.push(`${first} excludes ${second}: set one of them`);
+  const access = redisAccess(settings);
+  if (sentinels !== undefined) {
+    const { REDIS_SENTINEL_NAME: master, REDIS_SENTINEL_PASSWORD: sentinelPassword } = settings;
+    return {
+      kind: 'sentinel',
+      sentinels,
+      master,
+      ...access,
+      ...(sentinelPassword === undefined ? {} : { sentinelPassword }),
+    };
   }
+  if (nodes !== undefined) return { kind: 'cluster', nodes, ...access };
+  if (url !== undefined) return redisUrl(url, problems);
+  return host === undefined ? undefined : { kind: 'single', host, port: settings.REDIS_PORT, ...access };
+}
+
+function redisAccess({ REDIS_USERNAME: username, REDIS_PASSWORD: password }: Settings): RedisAccess {
+  return { ...(username === undefined ? {} : { username }), ...(password === undefined ? {} : { password }) };
+}
+
+function redisUrl(address: URL, problems: string[]): RedisAddress {
   const db = address.pathname.replace('/', '');
   if (!/^\d{0,3}$/.test(db)) problems.push('REDIS_URL must end with a database number or nothing after the port');
   return {
+    kind: 'single',
     host: hostOf(address),
     port: Number(address.port || 6379),
     ...(address.username === '' ? {} : { username: decodeURIComponent(address.username) }),

@@ -70,6 +70,28 @@ function serverUrl(schemes: readonly string[], described: Described): Option<URL
   return { ...described, kind: 'URL', default: undefined, parse };
 }
 
+function addresses(described: Described): Option<readonly Address[] | undefined> {
+  const parse = (given: string): readonly Address[] => {
+    const list = given.split(',').map((each) => addressIn(each.trim()));
+    if (list.includes(undefined))
+      throw new RangeError('must be a comma-separated list such as 10.0.0.1:26379,[::1]:26379');
+    return list.filter((each) => each !== undefined);
+  };
+  return { ...described, kind: 'list of host:port', default: undefined, parse };
+}
+
+function addressIn(given: string): Address | undefined {
+  const [, bracketed, plain, digits] = /^(?:\[([^\]]+)\]|([^\s:[\]]+)):(\d{1,5})$/.exec(given) ?? [];
+  const host = bracketed ?? plain;
+  const port = Number(digits);
+  return host === undefined || port < 1 || port > 65_535 ? undefined : { host, port };
+}
+
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
 function isDecodable(part: string): boolean {
   try {
     decodeURIComponent(part);
@@ -93,6 +115,17 @@ export const options = {
   REDIS_URL: serverUrl(['redis', 'rediss'], {
     secret: true,
     description: '`redis://user:password@host:port/db` (`rediss` for TLS) instead of the single `REDIS_` settings.',
+  }),
+  REDIS_USERNAME: text(undefined, { description: 'User at Redis, where it has users (ACL).' }),
+  REDIS_SENTINELS: addresses({
+    description:
+      'Sentinels, as `host:port,host:port`: they tell which server is the master. Instead of `REDIS_HOST` and `REDIS_URL`.',
+  }),
+  REDIS_SENTINEL_NAME: text('mymaster', { description: 'Name by which the Sentinels know the master.' }),
+  REDIS_SENTINEL_PASSWORD: text(undefined, { secret: true, description: 'Password of the Sentinels.' }),
+  REDIS_CLUSTER_NODES: addresses({
+    description:
+      'Some nodes of a Redis Cluster, as `host:port,host:port`; the others are found. Instead of `REDIS_HOST` and `REDIS_URL`.',
   }),
   REDIS_TIMEOUT_MS: integer(50, 1, 60_000, {
     description:

@@ -22,9 +22,8 @@ import { addResourceRoutes } from './http/resource-routes.ts';
 import { Broadcaster } from './realtime/broadcaster.ts';
 import { openSocketServer } from './realtime/socket-server.ts';
 import { addressOf, reportCache } from './operations/report.ts';
-import { connector } from './redis/connection.ts';
+import { reachRedis } from './redis/reach.ts';
 import { RedisStore } from './redis/store.ts';
-import { subscriber } from './redis/subscription.ts';
 import { forgetOldKeys } from './resources/idempotency.ts';
 import { addSamples } from './resources/posts/samples.ts';
 import { ResourceReader } from './resources/reader.ts';
@@ -148,15 +147,13 @@ export function openCache({ settings, backend }: Config, database: Database): { 
     });
     return { store, cache: toCache(store) };
   }
-  const connection = { server: backend.redis, connectTimeoutMs: settings.REDIS_CONNECT_TIMEOUT_MS };
   const store = new RedisStore({
-    openLink: connector(connection),
-    subscribe: subscriber(connection),
+    ...reachRedis(backend.redis, settings.REDIS_CONNECT_TIMEOUT_MS),
     clock: systemClock,
     timeoutMs: settings.REDIS_TIMEOUT_MS,
     bulkTimeoutMs: settings.REDIS_BULK_TIMEOUT_MS,
     fenceMs: settings.FENCE_MS,
-    recover: () => cache.sweep(),
+    recover: (wanted) => cache.sweep(wanted),
     barrier: () => passBarrier(database),
     origin: () => database.origin,
   });

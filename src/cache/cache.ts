@@ -5,7 +5,7 @@ import type { Key, KeyName } from './key.ts';
 import { MemoryTier } from './memory-tier.ts';
 import type { Outbox } from './outbox.ts';
 import { type Answer, type Load, ReadThrough } from './read-through.ts';
-import type { CacheStore } from './store.ts';
+import { type CacheStore, StoreUnavailable } from './store.ts';
 import { type Transact, WriteFence } from './write-fence.ts';
 
 /**
@@ -69,10 +69,35 @@ export class Cache {
     return this.#writes.invalidate(names);
   }
 
-  /** Invalidates what waits in the outbox. Called every `sweepMs`, and before a store is trusted after a reconnect. */
-  async sweep(): Promise<void> {
-    const swept = await this.#outbox.sweep((names) => this.#store.release(names, this.#store.unique()));
+  /**
+   * Invalidates what waits in the outbox. Called every `sweepMs`, and before a store is trusted after a reconnect: a store
+   * that is made of several then says which names are `wanted`. Rejects when one of those could not be invalidated.
+   */
+  async sweep(wanted: (name: KeyName) => boolean = () => true): Promise<void> {
+    let missed = 0;
+    const swept = await this.#outbox.sweep(async (names) => {
+      const some = names.filter(wanted);
+      const done = await this.#invalidateSome(some);
+      missed += some.length - done.length;
+      return done;
+    });
     if (swept > 0) publish({ type: 'outbox', swept });
+    if (missed > 0) throw new StoreUnavailable(`${missed} names of the outbox could not be invalidated`);
+  }
+
+  /** All at once, or one by one where a part of the store is away. Resolves with those that went. */
+  async #invalidateSome(names: readonly KeyName[]): Promise<readonly KeyName[]> {
+    const invalidate = (some: readonly KeyName[]): Promise<boolean> =>
+      this.#store.release(some, this.#store.unique()).then(
+        () => true,
+        (error: unknown) => {
+          if (error instanceof StoreUnavailable) return false;
+          throw error;
+        },
+      );
+    if (names.length === 0 || (await invalidate(names))) return names;
+    const reached = await Promise.all(names.map((name) => invalidate([name])));
+    return names.filter((_, index) => reached[index] === true);
   }
 
   /** Rejects when the store does not answer. */

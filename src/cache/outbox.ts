@@ -8,6 +8,9 @@ import type { KeyName } from './key.ts';
 export interface Outbox {
   /** Records names outside any transaction: for an invalidation that found the store away after the commit. */
   record(names: readonly KeyName[]): Promise<void>;
-  /** Hands the waiting names to `invalidate`, and forgets those for which it resolved. Returns how many there were. */
-  sweep(invalidate: (names: readonly KeyName[]) => Promise<void>): Promise<number>;
+  /**
+   * Hands the waiting names to `invalidate`, some at a time, and forgets those that it resolves with. Returns how many
+   * rows went.
+   */
+  sweep(invalidate: (names: readonly KeyName[]) => Promise<readonly KeyName[]>): Promise<number>;
 }

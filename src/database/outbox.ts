@@ -14,19 +14,28 @@ export class DatabaseOutbox implements Outbox {
     await recordNames(this.#database, names);
   }
 
-  async sweep(invalidate: (names: readonly KeyName[]) => Promise<void>): Promise<number> {
+  async sweep(invalidate: (names: readonly KeyName[]) => Promise<readonly KeyName[]>): Promise<number> {
+    const { integer } = this.#database.dialect;
+    const select = `SELECT id, cache_key FROM cache_outbox WHERE id > ${integer} ORDER BY id LIMIT ${batchSize}`;
     let swept = 0;
+    let after = '0';
     for (;;) {
-      const rows = await this.#database.query(`SELECT id, cache_key FROM cache_outbox ORDER BY id LIMIT ${batchSize}`);
-      if (rows.length === 0) return swept;
-      await invalidate([...new Set(rows.map(([, name]) => String(name)))]);
-      const ids = rows.map(([id]) => String(id));
-      // By id, not "up to": rows of transactions that commit out of order must not be deleted unread.
-      const marks = ids.map(() => this.#database.dialect.integer).join(', ');
-      await this.#database.execute(`DELETE FROM cache_outbox WHERE id IN (${marks})`, ids);
-      swept += rows.length;
+      const rows = (await this.#database.query(select, [after])).map((row) => row.map(String));
+      const done = rows.length === 0 ? [] : await invalidate([...new Set(rows.map(([, name = '']) => name))]);
+      const gone = new Set(done);
+      const ids = rows.flatMap(([id = '', name = '']) => (gone.has(name) ? [id] : []));
+      await this.#forget(ids);
+      swept += ids.length;
+      after = rows.at(-1)?.[0] ?? after;
       if (rows.length < batchSize) return swept;
     }
+  }
+
+  /** By id, not "up to": rows of transactions that commit out of order must not be deleted unread. */
+  async #forget(ids: readonly string[]): Promise<void> {
+    if (ids.length === 0) return;
+    const marks = ids.map(() => this.#database.dialect.integer).join(', ');
+    await this.#database.execute(`DELETE FROM cache_outbox WHERE id IN (${marks})`, ids);
   }
 }
 

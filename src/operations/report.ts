@@ -1,13 +1,13 @@
 import type { Logger } from 'pino';
 import { type CacheEvent, cacheChannel } from '../cache/channels.ts';
-import type { Config } from '../config.ts';
+import type { Config, RedisAddress } from '../config.ts';
 
 /** What the log says of the cache: one line at the start, one whenever the store comes or goes, one for a difference. */
 export function reportCache({ backend }: Config, log: Logger): () => void {
   if (backend.kind === 'embedded') {
     log.info('Cache: embedded, in this process (set REDIS_HOST and DB_HOST to use servers)');
   }
-  const address = backend.kind === 'embedded' ? '' : addressOf(backend.redis);
+  const where = backend.kind === 'embedded' ? '' : describeRedis(backend.redis);
   // Attempts to connect go on by the second: each reason is told once, and the close that ends each attempt not at all.
   const told = new Set<string>();
   const isNews = (reason: string): boolean =>
@@ -22,10 +22,10 @@ export function reportCache({ backend }: Config, log: Logger): () => void {
     if (event.type !== 'store') return;
     if (event.up) {
       told.clear();
-      log.info(`Cache: Redis at ${address} is in use (${event.reason})`);
+      log.info(`Cache: ${where} is in use (${event.reason})`);
     } else if (isNews(event.reason)) {
       told.add(event.reason);
-      log.warn(`Cache: Redis at ${address} is not in use: ${event.reason}; reads go to the database`);
+      log.warn(`Cache: ${where} is not in use: ${event.reason}; reads go to the database`);
     }
   };
   cacheChannel.subscribe(report);
@@ -35,6 +35,17 @@ export function reportCache({ backend }: Config, log: Logger): () => void {
 }
 
 const mostReasons = 10;
+
+function describeRedis(redis: RedisAddress): string {
+  switch (redis.kind) {
+    case 'single':
+      return `Redis at ${addressOf(redis)}`;
+    case 'sentinel':
+      return `Redis ${redis.master} (Sentinels ${redis.sentinels.map(addressOf).join(', ')})`;
+    case 'cluster':
+      return `Redis Cluster (${redis.nodes.map(addressOf).join(', ')})`;
+  }
+}
 
 /** As in a URL: an IPv6 address has brackets. */
 export function addressOf({ host, port }: { host: string; port: number }): string {

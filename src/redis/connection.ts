@@ -123,12 +123,17 @@ export function openClient({ name, server: { master, ...server }, connectTimeout
     disconnectTimeout: 100,
     // A socket that has swallowed commands for this long is given up, and its commands with it.
     socketTimeout: connectTimeoutMs,
-    retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 6), longestRetryMs),
-    sentinelRetryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 6), longestRetryMs),
+    retryStrategy: pauseBefore,
+    sentinelRetryStrategy: pauseBefore,
   });
 }
 
 const longestRetryMs = 1_000;
+
+/** Milliseconds before attempt number `times`. */
+function pauseBefore(times: number): number {
+  return Math.min(50 * 2 ** Math.min(times, 6), longestRetryMs);
+}
 
 function within<T>(ms: number, answer: Promise<T>): Promise<T> {
   return withDeadline(ms, answer, () => {
@@ -139,5 +144,6 @@ function within<T>(ms: number, answer: Promise<T>): Promise<T> {
 function asReply(reply: unknown): Reply {
   if (reply === null || typeof reply === 'number' || Buffer.isBuffer(reply)) return reply;
   if (Array.isArray(reply)) return reply.map(asReply);
+  /* istanbul ignore next -- RESP 2 has nothing else, and ioredis is not told to speak RESP 3 */
   throw new TypeError(`Redis replied with a ${typeof reply}`);
 }

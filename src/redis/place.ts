@@ -9,12 +9,17 @@ export interface Place {
   readonly suffix: string;
 }
 
+/** The fence table of a server that is no cluster. */
 export const fenceTable = 'energex:fences';
 
-export function placeOf(key: Key): Place {
-  const { name, part } = splitKey(key);
-  const guard = `{${name}}:guard`;
-  return part === ''
-    ? { fences: fenceTable, value: name, guard, suffix: '' }
-    : { fences: fenceTable, value: `{${name}}:part:${part}`, guard, suffix: `#${part}` };
+/** `fencesOf` names the fence table that belongs to a name. */
+export function placesWith(fencesOf: (name: string) => string): (key: Key) => Place {
+  return (key) => {
+    const { name, part } = splitKey(key);
+    const fences = fencesOf(name);
+    const guard = `{${name}}:guard`;
+    return part === ''
+      ? { fences, value: name, guard, suffix: '' }
+      : { fences, value: `{${name}}:part:${part}`, guard, suffix: `#${part}` };
+  };
 }

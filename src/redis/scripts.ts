@@ -31,7 +31,7 @@ export interface Ground {
 
 /** One step on one server: its link, the deadline in milliseconds, and the ground it stands on. */
 export interface Call {
-  readonly link: RedisLink;
+  readonly link: Pick<RedisLink, 'send'>;
   readonly deadlineMs: number;
   readonly ground: Ground;
 }

@@ -2,9 +2,9 @@ import { publish } from '../cache/channels.ts';
 import { type Clock, pause } from '../cache/clock.ts';
 import { StoreUnavailable } from '../cache/store.ts';
 import { describeError } from '../errors.ts';
-import { DeadlineExceeded, type OpenLink, type RedisLink } from './link.ts';
+import { type Command, DeadlineExceeded, type OpenLink, type RedisLink, type Reply } from './link.ts';
 import { NoMaster, requireMaster } from './master.ts';
-import { fenceTable } from './place.ts';
+import { redirectionIn } from './redirection.ts';
 import * as scripts from './scripts.ts';
 import type { Call } from './scripts.ts';
 import { Settling } from './settling.ts';
@@ -62,7 +62,9 @@ export class TrustedServer {
 
   /** Begins to connect; returns at once. Until the server is trusted, calls reject with `StoreUnavailable`. */
   connect(): void {
-    this.#stopProbing = this.#options.clock.every(probeMs, () => void this.#probe());
+    this.#stopProbing = this.#options.clock.every(probeMs, () => {
+      if (this.#trusted) void this.#probe();
+    });
     this.#commands.connect();
     this.#values.connect();
   }
@@ -95,10 +97,16 @@ export class TrustedServer {
       await step(this.#callOn(this.#commands, this.#options.timeoutMs));
     } catch (error) {
       // The server may still answer reads (a demoted master does, or one that cannot save): with what it could not delete.
-      this.#inDoubt = true;
-      this.#distrust(`a deletion failed: ${describeError(error)}`);
+      // A node of a cluster that sends us elsewhere does not answer them either.
+      if (redirectionIn(error) === undefined) this.doubt(describeError(error));
       throw error;
     }
+  }
+
+  /** A deletion that concerns this server has failed: it is not trusted until the outbox was swept. */
+  doubt(reason: string): void {
+    this.#inDoubt = true;
+    this.#distrust(`a deletion failed: ${reason}`);
   }
 
   /** Whether the fence table of this epoch was opened in time. */
@@ -107,7 +115,13 @@ export class TrustedServer {
   }
 
   async ping(): Promise<void> {
-    await this.#commands.send(this.#options.timeoutMs, [['PING']]);
+    await this.ask(['PING']);
+  }
+
+  /** A command that needs no trust. */
+  async ask(command: Command): Promise<Reply | undefined> {
+    const [reply] = await this.#commands.send(this.#options.timeoutMs, [command]);
+    return reply;
   }
 
   #callOn(link: RedisLink, deadlineMs: number): Call {
@@ -142,7 +156,6 @@ export class TrustedServer {
 
   /** Now and then: a master that was demoted without a word answers reads for ever, from what it is sent late. */
   async #probe(): Promise<void> {
-    if (!this.#trusted) return;
     try {
       await this.#onTrusted(this.#commands, this.#options.timeoutMs, (call) => requireMaster(call));
     } catch (error) {
@@ -172,7 +185,7 @@ export class TrustedServer {
     }
     this.#trusted = true;
     this.#missed = 0;
-    publish({ type: 'store', up: true, reason: `run ${runId}` });
+    publish({ type: 'store', up: true, reason: this.#named(`run ${runId}`) });
   }
 
   #reconnect(): void {
@@ -191,7 +204,7 @@ export class TrustedServer {
       return describeError(error);
     }
     this.#inDoubt = false;
-    await this.#settleFirst();
+    for (const fences of this.#options.settleFirst) await this.#settleFirst(fences);
     try {
       await recover();
     } catch (error) {
@@ -201,11 +214,11 @@ export class TrustedServer {
   }
 
   /** A fence table that was lost is opened here, so that the first readers need not wait for it. */
-  async #settleFirst(): Promise<void> {
+  async #settleFirst(fences: string): Promise<void> {
     try {
       const call = this.#callOn(this.#commands, this.#options.timeoutMs);
-      const found = await scripts.settle(call, fenceTable, '');
-      if (found.kind === 'unsettled') await this.#settling.settle(fenceTable, found.epoch);
+      const found = await scripts.settle(call, fences, '');
+      if (found.kind === 'unsettled') await this.#settling.settle(fences, found.epoch);
     } catch {
       // It opens by itself later; nothing is filled until then.
     }
@@ -221,11 +234,18 @@ export class TrustedServer {
     const known = !this.#trusted && this.#downReason === reason;
     this.#trusted = false;
     this.#downReason = reason;
-    if (!known && !this.#closed) publish({ type: 'store', up: false, reason });
+    if (!known && !this.#closed) publish({ type: 'store', up: false, reason: this.#named(reason) });
+  }
+
+  #named(reason: string): string {
+    const { name } = this.#options;
+    return name === undefined ? reason : `${name}: ${reason}`;
   }
 }
 
 export interface TrustedServerOptions {
+  /** Tells it apart from others. */
+  readonly name?: string;
   readonly openLink: OpenLink;
   readonly clock: Clock;
   /** Deadline of a command of a few bytes, in milliseconds. */
@@ -242,6 +262,8 @@ export interface TrustedServerOptions {
   readonly origin: () => string;
   /** A text that was never given out before. */
   readonly unique: () => string;
+  /** The fence tables that are opened before the server is trusted. */
+  readonly settleFirst: readonly string[];
 }
 
 export interface TrustedCall extends Call {

@@ -2,46 +2,63 @@ import { randomBytes } from 'node:crypto';
 import type { Key, KeyName } from '../cache/key.ts';
 import { Notices } from '../cache/notices.ts';
 import type { Acquired, CacheStore, Entry, Fill, Filled } from '../cache/store.ts';
-import type { Command, Reply, Subscribe } from './link.ts';
-import { type Place, placeOf } from './place.ts';
+import { type ClusterOptions, ClusterServers } from './cluster.ts';
+import type { Command, OpenLink, Reply, Subscribe } from './link.ts';
+import type { Place } from './place.ts';
 import * as scripts from './scripts.ts';
-import { asArray, asBuffer, asNumber, asText } from './scripts.ts';
-import { TrustedServer, type TrustedServerOptions } from './server.ts';
+import { asArray, asBuffer, asNumber, asText, type Call } from './scripts.ts';
+import type { TrustedCall, TrustedServerOptions } from './server.ts';
+import { OneServer, type Servers, type Steps } from './servers.ts';
 import { Validations } from './validations.ts';
 
-/** The store on a Redis server: each step is one script or one pipeline. When the server can be trusted says `server.ts`. */
+/** The store on Redis: each step is one script or one pipeline. When a server can be trusted says `server.ts`. */
 export class RedisStore implements CacheStore {
-  readonly #server: TrustedServer;
+  readonly #servers: Servers;
   readonly #subscribe: Subscribe;
   readonly #tokens = randomBytes(9).toString('base64url');
   readonly #notices = new Notices();
   readonly #channel = `energex:wake:${this.#tokens}`;
-  readonly #validations = new Validations((places) => this.#validateAll(places));
+  readonly #validations = new WeakMap<Steps, Validations>();
   #unsubscribe = (): void => undefined;
   #count = 0;
 
   constructor(options: RedisStoreOptions) {
     this.#subscribe = options.subscribe;
-    this.#server = new TrustedServer({ ...options, unique: () => this.unique() });
+    this.#servers = this.#open({ ...options, unique: () => this.unique() });
   }
 
   /** Begins to connect; returns at once. Until the store is trusted its calls reject with `StoreUnavailable`. */
   connect(): void {
     this.#unsubscribe = this.#subscribe(this.#channel, (guard) => this.#notices.wake(guard));
-    this.#server.connect();
+    this.#servers.connect();
   }
 
   /** Why the store is not trusted; `undefined` when it is. */
   get downReason(): string | undefined {
-    return this.#server.downReason;
+    return this.#servers.downReason;
+  }
+
+  #open({ reach, ...options }: RedisStoreOptions & { readonly unique: () => string }): Servers {
+    return reach.kind === 'one'
+      ? new OneServer({ ...options, ...reach })
+      : new ClusterServers({ ...options, ...reach });
   }
 
   validate(key: Key): Promise<string | null> {
-    return this.#validations.ask(placeOf(key));
+    const place = this.#servers.placeOf(key);
+    return this.#servers.at(place, (server) => this.#validationsOn(server).ask(place));
   }
 
-  async #validateAll(places: readonly Place[]): Promise<(string | null)[]> {
-    return await this.#server.withCommands(async ({ link, deadlineMs, trusted }) => {
+  #validationsOn(server: Steps): Validations {
+    const known = this.#validations.get(server);
+    if (known !== undefined) return known;
+    const validations = new Validations((places) => this.#validateAll(server, places));
+    this.#validations.set(server, validations);
+    return validations;
+  }
+
+  async #validateAll(server: Steps, places: readonly Place[]): Promise<(string | null)[]> {
+    return await server.withCommands(async ({ link, deadlineMs, trusted }) => {
       const commands = places.map(({ guard, suffix }): Command => ['HGET', guard, `version${suffix}`]);
       const replies = await link.send(deadlineMs, commands);
       return replies.map((reply) => versionIn(reply, trusted));
@@ -49,8 +66,12 @@ export class RedisStore implements CacheStore {
   }
 
   async read(key: Key): Promise<Entry | null> {
-    const { value, guard, suffix } = placeOf(key);
-    return await this.#server.withValues(async ({ link, deadlineMs, trusted }) => {
+    const place = this.#servers.placeOf(key);
+    return await this.#servers.at(place, (server) => this.#read(server, place));
+  }
+
+  async #read(server: Steps, { value, guard, suffix }: Place): Promise<Entry | null> {
+    return await server.withValues(async ({ link, deadlineMs, trusted }) => {
       const [before, bytes, ttl, after] = await link.send(deadlineMs, [
         ['HMGET', guard, `version${suffix}`, `meta${suffix}`, `load_ms${suffix}`],
         ['GET', value],
@@ -68,12 +89,12 @@ export class RedisStore implements CacheStore {
   }
 
   async acquire(key: Key, leaseMs: number, renew = false): Promise<Acquired> {
-    const place = placeOf(key);
+    const place = this.#servers.placeOf(key);
     // Before it is asked for: the notice may be faster than the answer on the other connection.
     const notice = this.#notices.listen(place.guard);
     let waits = false;
     try {
-      const acquired = await this.#acquire(place, leaseMs, renew);
+      const acquired = await this.#servers.at(place, (server) => this.#acquire(server, place, leaseMs, renew));
       waits = acquired.kind === 'wait';
       return acquired.kind === 'wait' ? { ...acquired, notice } : acquired;
     } finally {
@@ -81,10 +102,10 @@ export class RedisStore implements CacheStore {
     }
   }
 
-  async #acquire(place: Place, leaseMs: number, renew: boolean): Promise<WithoutNotice> {
+  async #acquire(server: Steps, place: Place, leaseMs: number, renew: boolean): Promise<WithoutNotice> {
     for (let attempt = 1; ; attempt += 1) {
       let token = '';
-      const reply = await this.#server.withValues((call) => {
+      const reply = await server.withValues((call) => {
         token = call.trusted + this.unique();
         const { trusted } = call;
         const args = { trusted, token, leaseMs, maxFields: mostGuardFields, renew, channel: this.#channel };
@@ -92,28 +113,39 @@ export class RedisStore implements CacheStore {
       });
       if (reply.kind === 'lease') return { kind: 'lease', token };
       if (reply.kind !== 'unsettled') return reply;
-      if (attempt > 1 || !(await this.#server.settle(place.fences, reply.epoch))) return { kind: 'bypass' };
+      if (attempt > 1 || !(await server.settle(place.fences, reply.epoch))) return { kind: 'bypass' };
     }
   }
 
   async fill(key: Key, token: string, fill: Fill): Promise<Filled> {
-    return await this.#server.withValues(async (call) => {
+    const place = this.#servers.placeOf(key);
+    const store = async (call: TrustedCall): Promise<Filled> =>
       // The value was loaded for another run of the server, or from another database.
-      if (!token.startsWith(call.trusted)) return { stored: false, reason: 'lease-lost' };
-      return await scripts.fill(call, placeOf(key), { token, ...fill });
-    });
+      token.startsWith(call.trusted)
+        ? await scripts.fill(call, place, { token, ...fill })
+        : { stored: false, reason: 'lease-lost' };
+    return await this.#servers.at(place, (server) => server.withValues(store));
   }
 
   async surrender(key: Key, token: string): Promise<void> {
-    await this.#server.withCommands((call) => scripts.surrender(call, placeOf(key), token));
+    const place = this.#servers.placeOf(key);
+    await this.#servers.at(place, (server) => server.withCommands((call) => scripts.surrender(call, place, token)));
   }
 
   async fence(names: readonly KeyName[], token: string, fenceMs: number): Promise<void> {
-    await this.#server.withDeletion((call) => scripts.fence(call, names.map(placeOf), token, fenceMs));
+    await this.#delete(names, (call, places) => scripts.fence(call, places, token, fenceMs));
   }
 
   async release(names: readonly KeyName[], token: string): Promise<void> {
-    await this.#server.withDeletion((call) => scripts.release(call, names.map(placeOf), token));
+    await this.#delete(names, (call, places) => scripts.release(call, places, token));
+  }
+
+  async #delete(
+    names: readonly KeyName[],
+    step: (call: Call, places: readonly Place[]) => Promise<void>,
+  ): Promise<void> {
+    const places = names.map((name) => this.#servers.placeOf(name));
+    await this.#servers.atAll(places, (server, own) => server.withDeletion((call) => step(call, own)));
   }
 
   unique(): string {
@@ -122,18 +154,30 @@ export class RedisStore implements CacheStore {
   }
 
   async ping(): Promise<void> {
-    await this.#server.ping();
+    await this.#servers.ping();
   }
 
   async close(): Promise<void> {
     this.#unsubscribe();
-    this.#server.close();
+    this.#servers.close();
   }
 }
 
-export interface RedisStoreOptions extends Omit<TrustedServerOptions, 'unique'> {
+export interface RedisStoreOptions
+  extends Omit<TrustedServerOptions, 'unique' | 'openLink' | 'settleFirst' | 'name' | 'recover'> {
+  readonly reach: Reach;
+  /**
+   * Invalidates what changed while a server was out of reach, as far as `wanted` goes (all, when it is not given); the
+   * server is trusted once it resolves.
+   */
+  readonly recover: (wanted?: (name: KeyName) => boolean) => Promise<void>;
   readonly subscribe: Subscribe;
 }
+
+/** How the server or the servers are reached. */
+export type Reach =
+  | { readonly kind: 'one'; readonly openLink: OpenLink }
+  | ({ readonly kind: 'cluster' } & Pick<ClusterOptions, 'nodes' | 'openNode' | 'connectTimeoutMs'>);
 
 type WithoutNotice = Exclude<Acquired, { kind: 'wait' }> | { readonly kind: 'wait'; readonly remainingMs: number };
 

@@ -73,6 +73,18 @@ describe('every option', () => {
     HOST: ['::1', '::1'],
     REDIS_HOST: ['redis', 'redis'],
     REDIS_PASSWORD: ['p', 'p'],
+    REDIS_USERNAME: ['cache', 'cache'],
+    REDIS_SENTINELS: [
+      'a:1, [::1]:2',
+      [
+        { host: 'a', port: 1 },
+        { host: '::1', port: 2 },
+      ],
+      's:p:x',
+    ],
+    REDIS_SENTINEL_NAME: ['main', 'main'],
+    REDIS_SENTINEL_PASSWORD: ['p', 'p'],
+    REDIS_CLUSTER_NODES: ['10.0.0.1:7000', [{ host: '10.0.0.1', port: 7000 }], 'node:0'],
     DB_ORIGIN: ['shop', 'shop'],
     REDIS_URL: ['redis://h', new URL('redis://h'), 'http://h'],
     DB_HOST: ['db', 'db'],
@@ -111,9 +123,12 @@ describe('every option', () => {
   });
 
   test.each(Object.entries(others))('%s', (name, [good, parsed, bad]) => {
-    expect(settingsOf({ ...rest, [name]: good })).toMatchObject({ [name]: parsed });
+    // The ways to say where Redis is exclude each other.
+    const { REDIS_HOST: _host, ...without } = rest;
+    const around = name === 'REDIS_SENTINELS' || name === 'REDIS_CLUSTER_NODES' ? without : rest;
+    expect(settingsOf({ ...around, [name]: good })).toMatchObject({ [name]: parsed });
     if (bad === undefined) return;
-    const [problem, ...more] = problems({ ...rest, [name]: bad });
+    const [problem, ...more] = problems({ ...around, [name]: bad });
     expect(more).toEqual([]);
     expect(problem).toMatch(new RegExp(`^${name} must be `));
     expect(problem).not.toContain(bad);
@@ -172,7 +187,7 @@ describe('URLs', () => {
       { host: '2001:db8::1', port: 6380, username: 'user', password: 'secret', tls: {} },
     ],
   ])('%s', (url, expected) => {
-    expect(redis(url)).toEqual(expected);
+    expect(redis(url)).toEqual({ kind: 'single', ...expected });
   });
 
   test.each([
@@ -197,7 +212,7 @@ describe('URLs', () => {
       DB_PASSWORD: 'x',
     });
     expect([r, d]).toEqual([
-      { host: 'a', port: 6379 },
+      { kind: 'single', host: 'a', port: 6379 },
       { host: 'b', port: 3306, user: 'u', password: 'p', database: 'd' },
     ]);
   });
@@ -225,13 +240,70 @@ describe('URLs', () => {
   });
 });
 
+describe('where Redis is', () => {
+  const db = { DB_HOST: 'd' };
+
+  test('Sentinels, with the name of the master and the credentials', () => {
+    const { redis } = serversOf({
+      ...db,
+      REDIS_SENTINELS: 's1:26379,s2:26379',
+      REDIS_SENTINEL_NAME: 'main',
+      REDIS_SENTINEL_PASSWORD: 'sp',
+      REDIS_USERNAME: 'cache',
+      REDIS_PASSWORD: 'p',
+    });
+    expect(redis).toEqual({
+      kind: 'sentinel',
+      sentinels: [
+        { host: 's1', port: 26379 },
+        { host: 's2', port: 26379 },
+      ],
+      master: 'main',
+      sentinelPassword: 'sp',
+      username: 'cache',
+      password: 'p',
+    });
+    expect(serversOf({ ...db, REDIS_SENTINELS: 's:1' }).redis).toEqual({
+      kind: 'sentinel',
+      sentinels: [{ host: 's', port: 1 }],
+      master: 'mymaster',
+    });
+  });
+
+  test('some nodes of a cluster', () => {
+    const { redis } = serversOf({ ...db, REDIS_CLUSTER_NODES: 'n1:7000', REDIS_PASSWORD: 'p' });
+    expect(redis).toEqual({ kind: 'cluster', nodes: [{ host: 'n1', port: 7000 }], password: 'p' });
+  });
+
+  test.each([
+    [{ REDIS_SENTINELS: 's:1', REDIS_HOST: 'h' }, 'REDIS_SENTINELS excludes REDIS_HOST or REDIS_URL: set one of them'],
+    [
+      { REDIS_CLUSTER_NODES: 'n:1', REDIS_URL: 'redis://h' },
+      'REDIS_CLUSTER_NODES excludes REDIS_HOST or REDIS_URL: set one of them',
+    ],
+    [
+      { REDIS_SENTINELS: 's:1', REDIS_CLUSTER_NODES: 'n:1' },
+      'REDIS_SENTINELS excludes REDIS_CLUSTER_NODES: set one of them',
+    ],
+  ])('%j is one too many', (given, told) => {
+    expect(problems({ ...db, ...given })).toEqual([told]);
+  });
+});
+
 describe('secrets', () => {
   const names = Object.entries<{ secret?: boolean }>(options).flatMap(([name, { secret }]) =>
     secret === true ? [name] : [],
   );
 
   test('are these', () => {
-    expect(names).toEqual(['REDIS_PASSWORD', 'REDIS_URL', 'DB_PASSWORD', 'DATABASE_URL', 'REALTIME_API_SECRET']);
+    expect(names).toEqual([
+      'REDIS_PASSWORD',
+      'REDIS_URL',
+      'REDIS_SENTINEL_PASSWORD',
+      'DB_PASSWORD',
+      'DATABASE_URL',
+      'REALTIME_API_SECRET',
+    ]);
   });
 
   test('are read from files, without the line feed at the end', () => {

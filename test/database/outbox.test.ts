@@ -28,6 +28,7 @@ describe.each(databases.map(({ name, open }) => [name, open] as const))('the out
     const batches: string[][] = [];
     const swept = await outbox.sweep(async (names) => {
       batches.push([...names]);
+      return names;
     });
     return { swept, batches };
   };
@@ -77,18 +78,31 @@ describe.each(databases.map(({ name, open }) => [name, open] as const))('the out
   test('keeps the names when they cannot be invalidated, and those of later batches', async () => {
     await outbox.record(Array.from({ length: 600 }, (_, index) => `post:${index}`));
     let batches = 0;
-    const failing = outbox.sweep(async () => {
+    const failing = outbox.sweep(async (names) => {
       batches += 1;
       if (batches === 2) throw new Error('the store is away');
+      return names;
     });
     await expect(failing).rejects.toThrow('the store is away');
     expect(await waiting()).toEqual(Array.from({ length: 100 }, (_, index) => `post:${500 + index}`));
     expect((await sweep()).swept).toBe(100);
   });
 
+  test('keeps just the names that could not be invalidated, and goes on with the next batch', async () => {
+    await outbox.record(['post:1', 'post:away', 'post:2', 'post:away']);
+    await outbox.record(Array.from({ length: 600 }, (_, index) => `post:${index}`));
+    const swept = await outbox.sweep(async (names) => names.filter((name) => name !== 'post:away'));
+    expect(swept).toBe(602);
+    expect(await waiting()).toEqual(['post:away', 'post:away']);
+    expect((await sweep()).batches).toEqual([['post:away']]);
+  });
+
   test('names that are recorded while a sweep runs wait for the next', async () => {
     await outbox.record(['post:1']);
-    const swept = await outbox.sweep(() => outbox.record(['post:2']));
+    const swept = await outbox.sweep(async (names) => {
+      await outbox.record(['post:2']);
+      return names;
+    });
     expect(swept).toBe(1);
     expect(await waiting()).toEqual(['post:2']);
   });
@@ -110,6 +124,7 @@ describe.each(databases.map(({ name, open }) => [name, open] as const))('the out
       batches.push([...names]);
       gate.resolve();
       await early;
+      return names;
     });
     expect(batches).toEqual([['post:late']]);
     expect(await waiting()).toEqual(['post:early']);

@@ -15,12 +15,11 @@ export class MemoryOutbox implements Outbox {
     this.names.push(...names);
   }
 
-  async sweep(invalidate: (names: readonly KeyName[]) => Promise<void>): Promise<number> {
-    const taken = [...this.names];
-    if (taken.length === 0) return 0;
-    await invalidate(taken);
-    this.names = this.names.slice(taken.length);
-    return taken.length;
+  async sweep(invalidate: (names: readonly KeyName[]) => Promise<readonly KeyName[]>): Promise<number> {
+    const before = this.names.length;
+    const done = new Set(before === 0 ? [] : await invalidate([...this.names]));
+    this.names = this.names.filter((name) => !done.has(name));
+    return before - this.names.length;
   }
 }
 

@@ -1,23 +1,20 @@
 import { systemClock } from '../../src/cache/clock.ts';
-import { connector, type RedisServerOptions } from '../../src/redis/connection.ts';
+import type { RedisAddress } from '../../src/config.ts';
+import { reachRedis } from '../../src/redis/reach.ts';
 import { RedisStore, type RedisStoreOptions } from '../../src/redis/store.ts';
-import { subscriber } from '../../src/redis/subscription.ts';
 import { eventually } from './eventually.ts';
 
 export type StoreOptions = Partial<RedisStoreOptions> & { readonly connectTimeoutMs?: number };
 
-/** A store on a real server, connected, with deadlines that a busy machine keeps. */
-export function openRedisStore(
-  { host, port, db, password, sentinels, master }: RedisServerOptions,
-  { connectTimeoutMs = 5_000, ...more }: StoreOptions = {},
-): RedisStore {
-  const given = Object.entries({ host, port, db, password, sentinels, master }).filter(
-    ([, value]) => value !== undefined,
-  );
-  const connection = { server: Object.fromEntries(given), connectTimeoutMs };
+/** A server, or what else `RedisAddress` knows. */
+type Where =
+  | RedisAddress
+  | { readonly host: string; readonly port: number; readonly db?: number; readonly password?: string };
+
+/** A store on real servers, connecting, with deadlines that a busy machine keeps. */
+export function openRedisStore(where: Where, { connectTimeoutMs = 5_000, ...more }: StoreOptions = {}): RedisStore {
   const store = new RedisStore({
-    openLink: connector(connection),
-    subscribe: subscriber(connection),
+    ...reachRedis('kind' in where ? where : addressOf(where), connectTimeoutMs),
     clock: systemClock,
     timeoutMs: 5_000,
     bulkTimeoutMs: 5_000,
@@ -29,6 +26,16 @@ export function openRedisStore(
   });
   store.connect();
   return store;
+}
+
+function addressOf({ host, port, db, password }: Exclude<Where, RedisAddress>): RedisAddress {
+  return {
+    kind: 'single',
+    host,
+    port,
+    ...(db === undefined ? {} : { db }),
+    ...(password === undefined ? {} : { password }),
+  };
 }
 
 export function trusted(store: RedisStore): Promise<void> {

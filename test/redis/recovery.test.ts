@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { StoreUnavailable } from '../../src/cache/store.ts';
-import type { RedisServerOptions } from '../../src/redis/connection.ts';
 import type { RedisStore } from '../../src/redis/store.ts';
 import { published } from '../harness/engine.ts';
 import { type LeakCheck, trackLeaks } from '../harness/leaks.ts';
@@ -26,7 +25,7 @@ async function ownRedis(options: Parameters<typeof startRedis>[0] = {}): Promise
   return server;
 }
 
-function openStore(at: RedisServerOptions, more: StoreOptions = {}): RedisStore {
+function openStore(at: Parameters<typeof openRedisStore>[0], more: StoreOptions = {}): RedisStore {
   const store = openRedisStore(at, { connectTimeoutMs: 500, timeoutMs: 200, bulkTimeoutMs: 400, ...more });
   closers.push(() => store.close());
   return store;

@@ -1,0 +1,50 @@
+import { Cluster } from 'ioredis';
+import type { RedisAddress } from '../config.ts';
+import { connector, type RedisServerOptions } from './connection.ts';
+import type { Subscribe } from './link.ts';
+import type { Reach } from './store.ts';
+import { subscriber } from './subscription.ts';
+
+/** How the Redis of the configuration is reached: one server, the master that Sentinels tell of, or a cluster. */
+export function reachRedis(
+  address: RedisAddress,
+  connectTimeoutMs: number,
+): { readonly reach: Reach; readonly subscribe: Subscribe } {
+  if (address.kind !== 'cluster') {
+    const server = serverOf(address);
+    return {
+      reach: { kind: 'one', openLink: connector({ server, connectTimeoutMs }) },
+      subscribe: subscriber({ server, connectTimeoutMs }),
+    };
+  }
+  const { kind: _kind, nodes, ...access } = address;
+  const openNode = (name: string): ReturnType<typeof connector> => {
+    const at = name.lastIndexOf(':');
+    const server = { host: name.slice(0, at), port: Number(name.slice(at + 1)), ...access };
+    return connector({ server, connectTimeoutMs });
+  };
+  return {
+    reach: { kind: 'cluster', nodes, openNode, connectTimeoutMs },
+    subscribe: (channel, heard) => subscribeInCluster(new Cluster([...nodes], clusterOptions(access)), channel, heard),
+  };
+}
+
+function serverOf(address: Exclude<RedisAddress, { kind: 'cluster' }>): RedisServerOptions {
+  const { kind: _kind, ...server } = address;
+  return 'sentinels' in server ? { ...server, sentinels: [...server.sentinels] } : server;
+}
+
+function clusterOptions(access: RedisServerOptions): ConstructorParameters<typeof Cluster>[1] {
+  return { redisOptions: access, lazyConnect: true, enableOfflineQueue: true, clusterRetryStrategy: () => retryMs };
+}
+
+/** A message is heard on every node, so any will do; the client takes another when it loses one. */
+function subscribeInCluster(cluster: Cluster, channel: string, heard: (text: string) => void): () => void {
+  // The links for commands tell what is wrong.
+  cluster.on('error', () => undefined);
+  cluster.on('message', (_channel: string, text: string) => heard(text));
+  cluster.subscribe(channel).catch(() => undefined);
+  return () => cluster.disconnect();
+}
+
+const retryMs = 500;

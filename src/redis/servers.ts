@@ -1,0 +1,55 @@
+import { fenceTable, type Place, placesWith } from './place.ts';
+import { TrustedServer, type TrustedServerOptions } from './server.ts';
+import type { Key } from '../cache/key.ts';
+
+/** The servers that the keys are on: one, or those of a cluster. */
+export interface Servers {
+  connect(): void;
+  close(): void;
+  /** Why not all keys can be used; `undefined` when they can. */
+  readonly downReason: string | undefined;
+  /** Rejects when a server does not answer. */
+  ping(): Promise<void>;
+  placeOf(key: Key): Place;
+  /** Runs a step on the server that has the place; maybe more than once, so it must be one that can be repeated. */
+  at<T>(place: Place, step: (server: Steps) => Promise<T>): Promise<T>;
+  /** Runs a deletion on each server that has some of the places; repeatable too. Rejects unless all were reached. */
+  atAll(places: readonly Place[], step: (server: Steps, places: readonly Place[]) => Promise<void>): Promise<void>;
+}
+
+/** What may be done on a server. */
+export type Steps = Pick<TrustedServer, 'withCommands' | 'withValues' | 'withDeletion' | 'settle'>;
+
+/** One server, or the one that Sentinels say is the master. */
+export class OneServer implements Servers {
+  readonly #server: TrustedServer;
+  readonly placeOf = placesWith(() => fenceTable);
+
+  constructor(options: Omit<TrustedServerOptions, 'settleFirst'>) {
+    this.#server = new TrustedServer({ ...options, settleFirst: [fenceTable] });
+  }
+
+  connect(): void {
+    this.#server.connect();
+  }
+
+  close(): void {
+    this.#server.close();
+  }
+
+  get downReason(): string | undefined {
+    return this.#server.downReason;
+  }
+
+  ping(): Promise<void> {
+    return this.#server.ping();
+  }
+
+  at<T>(_place: Place, step: (server: Steps) => Promise<T>): Promise<T> {
+    return step(this.#server);
+  }
+
+  atAll(places: readonly Place[], step: (server: Steps, places: readonly Place[]) => Promise<void>): Promise<void> {
+    return step(this.#server, places);
+  }
+}
