@@ -1,3 +1,4 @@
+import { CatalogueError } from '../errors.ts';
 import { ConstraintViolation, type Database, type Dialect, type Queryable } from './database.ts';
 
 /**
@@ -10,9 +11,18 @@ export async function holdBarrier(transaction: Queryable, dialect: Dialect): Pro
   await lock(transaction, dialect.forShare);
 }
 
-/** Resolves when every transaction that held the barrier at the call has ended. Those that come meanwhile wait. */
-export async function passBarrier(database: Database): Promise<void> {
-  await database.transaction((transaction) => lock(transaction, database.dialect.forUpdate));
+/**
+ * Resolves with `true` when every transaction that held the barrier at the call has ended; those that come meanwhile wait.
+ * Resolves with `false` when one of them stays open for longer than the database lets others wait.
+ */
+export async function passBarrier(database: Database): Promise<boolean> {
+  try {
+    await database.transaction((transaction) => lock(transaction, database.dialect.forUpdate));
+    return true;
+  } catch (error) {
+    if (error instanceof CatalogueError && error.code === 'DATABASE_BUSY') return false;
+    throw error;
+  }
 }
 
 async function lock(transaction: Queryable, mode: string): Promise<void> {

@@ -20,7 +20,7 @@ export class ClusterServers implements Servers {
   readonly #servers = new Map<string, TrustedServer>();
   #masters: (string | undefined)[] = [];
   #discovering: Promise<void> | undefined;
-  #stopWatching = (): void => undefined;
+  #stopWatching: (() => void) | undefined;
   #closed = false;
   #failure: string | undefined = 'not connected yet';
   #ticks = 0;
@@ -37,7 +37,7 @@ export class ClusterServers implements Servers {
 
   close(): void {
     this.#closed = true;
-    this.#stopWatching();
+    this.#stopWatching?.();
     for (const server of this.#servers.values()) server.close();
   }
 
@@ -135,7 +135,8 @@ export class ClusterServers implements Servers {
     let failure = 'no node is known';
     for (const ask of this.#sources()) {
       try {
-        this.#adopt(await ask());
+        const ranges = await ask();
+        if (!this.#closed) this.#adopt(ranges);
         return;
       } catch (error) {
         failure = describeError(error);
@@ -156,24 +157,20 @@ export class ClusterServers implements Servers {
   }
 
   async #askOnce(node: string): Promise<Reply | undefined> {
-    const { clock, connectTimeoutMs, timeoutMs } = this.#options;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const listener: LinkListener = { up: resolve, down: (reason) => reject(new StoreUnavailable(reason)) };
     const link: RedisLink = this.#options.openNode(node)('scout', listener);
-    const cancel = clock.every(connectTimeoutMs, () => reject(new StoreUnavailable(`${node} does not answer`)));
     try {
       link.connect();
       await promise;
-      const [reply] = await link.send(timeoutMs, [['CLUSTER', 'SLOTS']]);
+      const [reply] = await link.send(this.#options.timeoutMs, [['CLUSTER', 'SLOTS']]);
       return reply;
     } finally {
-      cancel();
       link.close();
     }
   }
 
   #adopt(ranges: readonly SlotRange[]): void {
-    if (this.#closed) return;
     const masters: (string | undefined)[] = [];
     for (const { first, last, master } of ranges) {
       for (let slot = first; slot <= last; slot += 1) masters[slot] = master;
@@ -213,7 +210,6 @@ export interface ClusterOptions extends Omit<TrustedServerOptions, 'openLink' | 
   readonly nodes: readonly { readonly host: string; readonly port: number }[];
   /** Opens links to the node of this name, `host:port`. */
   readonly openNode: (name: string) => OpenLink;
-  readonly connectTimeoutMs: number;
 }
 
 const mostAttempts = 4;

@@ -3,7 +3,7 @@ import type { RedisAddress } from '../config.ts';
 import { connector, type RedisServerOptions } from './connection.ts';
 import type { Subscribe } from './link.ts';
 import type { Reach } from './store.ts';
-import { subscriber } from './subscription.ts';
+import { subscriber, toldByOthers } from './subscription.ts';
 
 /** How the Redis of the configuration is reached: one server, the master that Sentinels tell of, or a cluster. */
 export function reachRedis(
@@ -24,8 +24,9 @@ export function reachRedis(
     return connector({ server, connectTimeoutMs });
   };
   return {
-    reach: { kind: 'cluster', nodes, openNode, connectTimeoutMs },
-    subscribe: (channel, heard) => subscribeInCluster(new Cluster([...nodes], clusterOptions(access)), channel, heard),
+    reach: { kind: 'cluster', nodes, openNode },
+    subscribe: (channel, heard) =>
+      subscribeInCluster(new Cluster([...nodes], { redisOptions: access, lazyConnect: true }), channel, heard),
   };
 }
 
@@ -34,17 +35,10 @@ function serverOf(address: Exclude<RedisAddress, { kind: 'cluster' }>): RedisSer
   return 'sentinels' in server ? { ...server, sentinels: [...server.sentinels] } : server;
 }
 
-function clusterOptions(access: RedisServerOptions): ConstructorParameters<typeof Cluster>[1] {
-  return { redisOptions: access, lazyConnect: true, enableOfflineQueue: true, clusterRetryStrategy: () => retryMs };
-}
-
 /** A message is heard on every node, so any will do; the client takes another when it loses one. */
 function subscribeInCluster(cluster: Cluster, channel: string, heard: (text: string) => void): () => void {
-  // The links for commands tell what is wrong.
-  cluster.on('error', () => undefined);
+  cluster.on('error', toldByOthers);
   cluster.on('message', (_channel: string, text: string) => heard(text));
-  cluster.subscribe(channel).catch(() => undefined);
+  cluster.subscribe(channel).catch(toldByOthers);
   return () => cluster.disconnect();
 }
-
-const retryMs = 500;

@@ -22,7 +22,7 @@ export function asking(server: Steps): Steps {
     withCommands: (step) => server.withCommands((call) => step(on(call))),
     withValues: (step) => server.withValues((call) => step(on(call))),
     withDeletion: (step) => server.withDeletion((call) => step(on(call))),
-    settle: (fences, epoch) => server.settle(fences, epoch),
+    settle: server.settle.bind(server),
   };
 }
 

@@ -15,8 +15,8 @@ import { Settling } from './settling.ts';
  * Two links, so that a value of megabytes never stands in front of the few bytes that validate a hit. Both must
  * reach the same run of the same server; else nothing is trusted. States:
  *
- *   down -> recovering   both links are up: they must answer as a master, a fence table that was lost is made anew and
- *                        settled, and what the outbox holds is invalidated
+ *   down -> recovering   both links are up: they must answer as a master, what the outbox holds is invalidated, and a fence
+ *                        table that was lost is made anew and settled
  *   recovering -> trusted
  *   trusted -> recovering   a fence or a release failed: what was to be deleted may still be there; or several commands in
  *                        a row missed their deadline (a circuit breaker: nobody waits for a server that hangs, until it
@@ -35,7 +35,7 @@ export class TrustedServer {
   readonly #commands: RedisLink;
   readonly #values: RedisLink;
   readonly #settling: Settling;
-  #stopProbing = (): void => undefined;
+  #stopProbing: (() => void) | undefined;
   /** Counts the times of being up, so that a recovery that ends after its connection can be told. */
   #era = 0;
   #trusted = false;
@@ -71,7 +71,7 @@ export class TrustedServer {
 
   close(): void {
     this.#closed = true;
-    this.#stopProbing();
+    this.#stopProbing?.();
     this.#commands.close();
     this.#values.close();
   }
@@ -204,12 +204,12 @@ export class TrustedServer {
       return describeError(error);
     }
     this.#inDoubt = false;
-    for (const fences of this.#options.settleFirst) await this.#settleFirst(fences);
     try {
       await recover();
     } catch (error) {
       return `what changed meanwhile could not be invalidated yet (${describeError(error)})`;
     }
+    for (const fences of this.#options.settleFirst) await this.#settleFirst(fences);
     return this.#inDoubt ? 'a deletion failed meanwhile' : undefined;
   }
 
@@ -256,8 +256,11 @@ export interface TrustedServerOptions {
   readonly fenceMs: number;
   /** Invalidates what changed while the store was out of reach; the store is trusted once it resolves. */
   readonly recover: () => Promise<void>;
-  /** Resolves when every transaction has ended that had set a fence before the call. */
-  readonly barrier: () => Promise<void>;
+  /**
+   * Resolves with `true` when every transaction has ended that had set a fence before the call, with `false` when one of
+   * them would not end in time; rejects when the database is away.
+   */
+  readonly barrier: () => Promise<boolean>;
   /** Which database values are loaded from now: entries that were loaded from another one are not trusted. */
   readonly origin: () => string;
   /** A text that was never given out before. */

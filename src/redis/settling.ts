@@ -7,8 +7,8 @@ import { SingleFlight } from '../cache/single-flight.ts';
  * All who want to pass at a time do it together. Whoever asks gets a pass that began after the asking, so every
  * transaction that had set a fence by then has ended.
  *
- * The barrier makes writers wait for the slowest of them. Should it fail (the database is away, or a transaction stays
- * open), it is left alone for a while; the fence table opens by its own deadline at last.
+ * The barrier makes writers wait for the slowest of them. Should one stay open too long, it is left alone for a while; the
+ * fence table opens by its own deadline at last.
  */
 export class Settling {
   readonly #options: SettlingOptions;
@@ -48,20 +48,17 @@ export class Settling {
     const { clock, barrier } = this.#options;
     const began = clock.now();
     if (began < this.#notBefore) return false;
-    try {
-      await barrier();
-      return true;
-    } catch {
-      this.#notBefore = clock.now() + pauseFactor * (clock.now() - began) + leastPauseMs;
-      return false;
-    }
+    // A database that is away says nothing; nobody can load meanwhile either.
+    const passed = await barrier().catch(() => undefined);
+    if (passed === false) this.#notBefore = clock.now() + pauseFactor * (clock.now() - began);
+    return passed === true;
   }
 }
 
 export interface SettlingOptions {
   readonly clock: Clock;
-  /** Resolves when every transaction has ended that had set a fence before the call. */
-  readonly barrier: () => Promise<void>;
+  /** See `TrustedServerOptions`. */
+  readonly barrier: () => Promise<boolean>;
   /** Opens the table of this epoch, unless it was lost again meanwhile. */
   readonly open: (fences: string, epoch: string) => Promise<void>;
   /** How long a caller waits at most, in milliseconds. */
@@ -70,4 +67,3 @@ export interface SettlingOptions {
 
 /** A barrier that cannot be passed takes at most a tenth of the writers' time. */
 const pauseFactor = 9;
-const leastPauseMs = 200;

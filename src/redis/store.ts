@@ -19,7 +19,7 @@ export class RedisStore implements CacheStore {
   readonly #notices = new Notices();
   readonly #channel = `energex:wake:${this.#tokens}`;
   readonly #validations = new WeakMap<Steps, Validations>();
-  #unsubscribe = (): void => undefined;
+  #unsubscribe: (() => void) | undefined;
   #count = 0;
 
   constructor(options: RedisStoreOptions) {
@@ -158,7 +158,7 @@ export class RedisStore implements CacheStore {
   }
 
   async close(): Promise<void> {
-    this.#unsubscribe();
+    this.#unsubscribe?.();
     this.#servers.close();
   }
 }
@@ -177,7 +177,7 @@ export interface RedisStoreOptions
 /** How the server or the servers are reached. */
 export type Reach =
   | { readonly kind: 'one'; readonly openLink: OpenLink }
-  | ({ readonly kind: 'cluster' } & Pick<ClusterOptions, 'nodes' | 'openNode' | 'connectTimeoutMs'>);
+  | ({ readonly kind: 'cluster' } & Pick<ClusterOptions, 'nodes' | 'openNode'>);
 
 type WithoutNotice = Exclude<Acquired, { kind: 'wait' }> | { readonly kind: 'wait'; readonly remainingMs: number };
 

@@ -5,11 +5,15 @@ import type { Subscribe } from './link.ts';
 export function subscriber(options: Omit<RedisConnectionOptions, 'name'>): Subscribe {
   return (channel, heard) => {
     const client = openClient({ ...options, name: 'energex-cache-notices' });
-    client.on('ready', () => void client.subscribe(channel).catch(() => undefined));
-    // The connections for commands tell what is wrong.
-    client.on('error', () => undefined);
+    client.on('ready', () => void client.subscribe(channel).catch(toldByOthers));
+    client.on('error', toldByOthers);
     client.on('message', (_channel: string, text: string) => heard(text));
-    client.connect().catch(() => undefined);
+    client.connect().catch(toldByOthers);
     return () => client.disconnect();
   };
+}
+
+/** For errors that matter to nobody: the connections for commands tell what is wrong, and a lost notice does no harm. */
+export function toldByOthers(): void {
+  // Nothing to do.
 }

@@ -1,4 +1,5 @@
 import { describe, expect, jest, test } from '@jest/globals';
+import { StoreUnavailable } from '../../src/cache/store.ts';
 import { OutcomeUnknown, WriteRefused } from '../../src/cache/write-fence.ts';
 import { counted, openEngine, published } from '../harness/engine.ts';
 import { settle } from '../harness/manual-clock.ts';
@@ -166,6 +167,28 @@ describe('writing through the cache', () => {
     const { cache, store } = openEngine();
     store.fence = () => Promise.reject(new TypeError('bug'));
     await expect(cache.write(async (beforeCommit) => beforeCommit(['k'], nothing))).rejects.toThrow('bug');
+  });
+
+  test('names that a part of the store cannot be told of stay in the outbox, and hold up no others', async () => {
+    const { cache, store, outbox } = openEngine();
+    const release = store.release.bind(store);
+    store.release = (names, token) =>
+      names.includes('away') ? Promise.reject(new StoreUnavailable('away')) : release(names, token);
+    outbox.names.push('one', 'away', 'two');
+    await expect(cache.sweep()).rejects.toThrow('1 names of the outbox could not be invalidated');
+    expect(outbox.names).toEqual(['away']);
+    // A server of a cluster asks for its own names only.
+    outbox.names.push('three');
+    await cache.sweep((name) => name === 'three');
+    expect(outbox.names).toEqual(['away']);
+  });
+
+  test('an error of the store that is no outage ends a sweep', async () => {
+    const { cache, store, outbox } = openEngine();
+    store.release = () => Promise.reject(new TypeError('bug'));
+    outbox.names.push('k');
+    await expect(cache.sweep()).rejects.toThrow('bug');
+    expect(outbox.names).toEqual(['k']);
   });
 
   test('closing waits for the sweep that is under way, and no sweep begins after it', async () => {

@@ -56,7 +56,22 @@ describe.each(databases.map(({ name, open }) => [name, open] as const))('the bar
       throw new Error('changed my mind');
     });
     await expect(failing).rejects.toThrow('changed my mind');
-    await expect(passBarrier(other)).resolves.toBeUndefined();
+    await expect(passBarrier(other)).resolves.toBe(true);
+  });
+
+  test('one that is held for longer than others may wait is not passed, and can be tried again', async () => {
+    if (own.schema === undefined) return;
+    const impatient = openMysql(own.schema, { statementTimeoutMs: 1_000 });
+    const gate = Promise.withResolvers<void>();
+    const log: string[] = [];
+    const holding = hold(gate.promise, log, 'writer');
+    await untilLogged(log, 'writer holds');
+    expect(await passBarrier(impatient)).toBe(false);
+    gate.resolve();
+    await holding;
+    expect(await passBarrier(impatient)).toBe(true);
+    await impatient.close();
+    await expect(passBarrier(impatient)).rejects.toMatchObject({ code: 'DATABASE_UNAVAILABLE' });
   });
 
   test('whoever comes while it is being passed holds it afterwards', async () => {

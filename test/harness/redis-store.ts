@@ -20,7 +20,7 @@ export function openRedisStore(where: Where, { connectTimeoutMs = 5_000, ...more
     bulkTimeoutMs: 5_000,
     fenceMs: 30_000,
     recover: async () => undefined,
-    barrier: async () => undefined,
+    barrier: async () => true,
     origin: () => 'database',
     ...more,
   });
