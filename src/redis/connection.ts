@@ -10,6 +10,7 @@ import {
   type RedisLink,
   type Reply,
 } from './link.ts';
+import { runOf } from './run.ts';
 
 /** One connection to one Redis server, the master when Sentinels say who that is: see `RedisLink`. */
 class RedisConnection implements RedisLink {
@@ -53,12 +54,13 @@ class RedisConnection implements RedisLink {
       const [error, reply] = replies?.[index] ?? [new Error('the pipeline was not executed'), null];
       if (error === null) return asReply(reply);
       // A master that was demoted goes on answering reads; Sentinels, or an address that moves, know the new one.
-      if (error.message.startsWith('READONLY')) this.reconnect();
+      if (error.message.startsWith('READONLY')) this.reconnect(error.message);
       throw error;
     });
   }
 
-  reconnect(): void {
+  reconnect(reason: string): void {
+    this.#reason = reason;
     this.#client.disconnect(true);
   }
 
@@ -68,8 +70,7 @@ class RedisConnection implements RedisLink {
 
   async #learnRunId(deadlineMs: number): Promise<void> {
     try {
-      const info = await within(deadlineMs, this.#client.info('server'));
-      const runId = /^run_id:(\w+)/m.exec(info)?.[1];
+      const runId = runOf(await within(deadlineMs, this.#client.info()));
       if (runId === undefined) throw new Error('INFO server tells no run_id');
       this.#runId = runId;
       this.#reason = undefined;

@@ -9,12 +9,12 @@ import { StoreUnavailable } from '../cache/store.ts';
  * repeated is worse than one that failed.
  */
 export interface RedisLink {
-  /** The run id of the server behind the connection, while it is up. */
+  /** The run of the server behind the connection, while it is up; see `run.ts`. */
   readonly runId: string | undefined;
   /** Begins to connect and keeps at it until `close`. Never rejects: the listener tells how it goes. */
   connect(): void;
-  /** Drops the connection, and makes a new one. */
-  reconnect(): void;
+  /** Drops the connection for this reason, and makes a new one. */
+  reconnect(reason: string): void;
   close(): void;
   /**
    * Sends commands in one go, with a deadline in milliseconds; the replies come in the same order. Commands of other

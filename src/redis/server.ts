@@ -3,7 +3,7 @@ import { type Clock, pause } from '../cache/clock.ts';
 import { StoreUnavailable } from '../cache/store.ts';
 import { describeError } from '../errors.ts';
 import { type Command, DeadlineExceeded, type OpenLink, type RedisLink, type Reply } from './link.ts';
-import { NoMaster, requireMaster } from './master.ts';
+import { NoMaster, requireMaster } from './run.ts';
 import { redirectionIn } from './redirection.ts';
 import * as scripts from './scripts.ts';
 import type { Call } from './scripts.ts';
@@ -15,8 +15,8 @@ import { Settling } from './settling.ts';
  * Two links, so that a value of megabytes never stands in front of the few bytes that validate a hit. Both must
  * reach the same run of the same server; else nothing is trusted. States:
  *
- *   down -> recovering   both links are up: they must answer as a master, what the outbox holds is invalidated, and a fence
- *                        table that was lost is made anew and settled
+ *   down -> recovering   both links are up: they must answer as a master, every write that was under way must have ended
+ *                        (the barrier), what the outbox holds is invalidated, and a fence table that was lost is opened
  *   recovering -> trusted
  *   trusted -> recovering   a fence or a release failed: what was to be deleted may still be there; or several commands in
  *                        a row missed their deadline (a circuit breaker: nobody waits for a server that hangs, until it
@@ -51,9 +51,7 @@ export class TrustedServer {
     this.#settling = new Settling({
       ...options,
       patienceMs: options.bulkTimeoutMs,
-      open: async (fences, epoch) => {
-        await scripts.settle(this.#callOn(this.#commands, options.timeoutMs), fences, epoch);
-      },
+      open: (fences, epoch) => this.#open([[fences, epoch]]),
     });
     const listener = { up: () => void this.#recover(), down: (reason: string) => this.#goDown(reason) };
     this.#commands = options.openLink('commands', listener);
@@ -170,14 +168,14 @@ export class TrustedServer {
     if (this.#trusted || runId === undefined || other === undefined) return;
     if (runId !== other) {
       // One of them was made before a failover: connecting anew brings both to the same server.
-      this.#downReason = 'the two connections reached different servers';
-      this.#reconnect();
+      this.#reconnect('the two connections reached different servers');
       return;
     }
     this.#era += 1;
     const era = this.#era;
+    const since = this.#options.clock.now();
     for (;;) {
-      const reason = await this.#tryToRecover();
+      const reason = await this.#tryToRecover(since);
       if (era !== this.#era || this.#closed) return;
       if (reason === undefined) break;
       this.#stayDown(reason);
@@ -188,39 +186,54 @@ export class TrustedServer {
     publish({ type: 'store', up: true, reason: this.#named(`run ${runId}`) });
   }
 
-  #reconnect(): void {
-    this.#commands.reconnect();
-    this.#values.reconnect();
+  #reconnect(reason: string): void {
+    this.#commands.reconnect(reason);
+    this.#values.reconnect(reason);
   }
 
-  /** `undefined`, or why the store cannot be trusted yet. */
-  async #tryToRecover(): Promise<string | undefined> {
-    const { timeoutMs, recover } = this.#options;
+  /**
+   * `undefined`, or why the server cannot be trusted yet.
+   *
+   * A write whose fence failed has its row in the outbox only once it is committed: a sweep that came before would miss it.
+   * So the barrier comes first, whether or not any memory was lost; without it, as long as a COMMIT can be out.
+   */
+  async #tryToRecover(since: number): Promise<string | undefined> {
+    const { timeoutMs, fenceMs, clock, recover } = this.#options;
     try {
       await Promise.all([this.#commands, this.#values].map((link) => requireMaster(this.#callOn(link, timeoutMs))));
     } catch (error) {
       // Its address may lead to the new master by now.
-      if (error instanceof NoMaster) this.#reconnect();
+      if (error instanceof NoMaster) this.#reconnect(error.message);
       return describeError(error);
     }
     this.#inDoubt = false;
     try {
+      const lost = await this.#lostTables();
+      const obstacle = await this.#settling.pass();
+      if (obstacle !== undefined && clock.now() < since + fenceMs) return obstacle;
       await recover();
+      // Opened here so that the first readers need not wait for it. Without the barrier they open by themselves.
+      if (obstacle === undefined) await this.#open(lost);
     } catch (error) {
       return `what changed meanwhile could not be invalidated yet (${describeError(error)})`;
     }
-    for (const fences of this.#options.settleFirst) await this.#settleFirst(fences);
     return this.#inDoubt ? 'a deletion failed meanwhile' : undefined;
   }
 
-  /** A fence table that was lost is opened here, so that the first readers need not wait for it. */
-  async #settleFirst(fences: string): Promise<void> {
-    try {
+  /** The fence tables that are shut, with their epochs. */
+  async #lostTables(): Promise<[fences: string, epoch: string][]> {
+    const lost: [string, string][] = [];
+    for (const fences of this.#options.settleFirst) {
       const call = this.#callOn(this.#commands, this.#options.timeoutMs);
       const found = await scripts.settle(call, fences, '');
-      if (found.kind === 'unsettled') await this.#settling.settle(fences, found.epoch);
-    } catch {
-      // It opens by itself later; nothing is filled until then.
+      if (found.kind === 'unsettled') lost.push([fences, found.epoch]);
+    }
+    return lost;
+  }
+
+  async #open(lost: readonly [fences: string, epoch: string][]): Promise<void> {
+    for (const [fences, epoch] of lost) {
+      await scripts.settle(this.#callOn(this.#commands, this.#options.timeoutMs), fences, epoch);
     }
   }
 

@@ -1,8 +1,9 @@
 import type { Clock } from '../cache/clock.ts';
 import { SingleFlight } from '../cache/single-flight.ts';
+import { describeError } from '../errors.ts';
 
 /**
- * Opens fence tables that were made anew: passes the barrier of the database, and then tells the table.
+ * Passes the barrier of the database, and opens fence tables that were made anew.
  *
  * All who want to pass at a time do it together. Whoever asks gets a pass that began after the asking, so every
  * transaction that had set a fence by then has ended.
@@ -12,29 +13,17 @@ import { SingleFlight } from '../cache/single-flight.ts';
  */
 export class Settling {
   readonly #options: SettlingOptions;
-  readonly #flights: SingleFlight<boolean>;
+  readonly #flights: SingleFlight<string | undefined>;
   #notBefore = 0;
 
   constructor(options: SettlingOptions) {
     this.#options = options;
-    this.#flights = new SingleFlight<boolean>(options.clock);
+    this.#flights = new SingleFlight(options.clock);
   }
 
   /** Whether the table of this epoch was opened in time. */
   async settle(fences: string, epoch: string): Promise<boolean> {
-    const { clock, patienceMs } = this.#options;
-    const { promise: late, resolve } = Promise.withResolvers<boolean>();
-    const cancel = clock.every(patienceMs, () => resolve(false));
-    try {
-      return await Promise.race([this.#passAndOpen(fences, epoch), late]);
-    } finally {
-      cancel();
-    }
-  }
-
-  async #passAndOpen(fences: string, epoch: string): Promise<boolean> {
-    const passed = await this.#flights.fly('barrier', () => this.#pass()).landed;
-    if (!passed) return false;
+    if ((await this.pass()) !== undefined) return false;
     try {
       await this.#options.open(fences, epoch);
       return true;
@@ -44,14 +33,29 @@ export class Settling {
     }
   }
 
-  async #pass(): Promise<boolean> {
+  /** `undefined` when the barrier was passed in time, else why not. */
+  async pass(): Promise<string | undefined> {
+    const { clock, patienceMs } = this.#options;
+    const { promise: late, resolve } = Promise.withResolvers<string>();
+    const cancel = clock.every(patienceMs, () => resolve(stillOpen));
+    try {
+      return await Promise.race([this.#flights.fly('barrier', () => this.#pass()).landed, late]);
+    } finally {
+      cancel();
+    }
+  }
+
+  async #pass(): Promise<string | undefined> {
     const { clock, barrier } = this.#options;
     const began = clock.now();
-    if (began < this.#notBefore) return false;
-    // A database that is away says nothing; nobody can load meanwhile either.
-    const passed = await barrier().catch(() => undefined);
-    if (passed === false) this.#notBefore = clock.now() + pauseFactor * (clock.now() - began);
-    return passed === true;
+    if (began < this.#notBefore) return stillOpen;
+    try {
+      if (await barrier()) return undefined;
+      this.#notBefore = clock.now() + pauseFactor * (clock.now() - began);
+      return stillOpen;
+    } catch (error) {
+      return describeError(error);
+    }
   }
 }
 
@@ -67,3 +71,4 @@ export interface SettlingOptions {
 
 /** A barrier that cannot be passed takes at most a tenth of the writers' time. */
 const pauseFactor = 9;
+const stillOpen = 'a write that was under way has not ended yet';

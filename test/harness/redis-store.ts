@@ -1,4 +1,5 @@
 import { systemClock } from '../../src/cache/clock.ts';
+import type { CacheStore, Fill } from '../../src/cache/store.ts';
 import type { RedisAddress } from '../../src/config.ts';
 import { reachRedis } from '../../src/redis/reach.ts';
 import { RedisStore, type RedisStoreOptions } from '../../src/redis/store.ts';
@@ -40,4 +41,14 @@ function addressOf({ host, port, db, password }: Exclude<Where, RedisAddress>): 
 
 export function trusted(store: RedisStore): Promise<void> {
   return eventually(async () => store.downReason === undefined);
+}
+
+/** Loads a value into the store, as a reader that missed does; resolves with its version. */
+export async function put(store: CacheStore, key: string, text: string, more: Partial<Fill> = {}): Promise<string> {
+  const acquired = await store.acquire(key, 5_000);
+  if (acquired.kind !== 'lease') throw new Error(`expected the lease of ${key}, got ${acquired.kind}`);
+  const value = { value: Buffer.from(text), meta: '', ttlMs: 60_000, loadMs: 1, ...more };
+  const filled = await store.fill(key, acquired.token, value);
+  if (!filled.stored) throw new Error(`not stored: ${filled.reason}`);
+  return acquired.token;
 }

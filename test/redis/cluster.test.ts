@@ -11,7 +11,7 @@ import { eventually } from '../harness/eventually.ts';
 import { type LeakCheck, trackLeaks } from '../harness/leaks.ts';
 import { type RedisCluster, startRedisCluster } from '../harness/redis-cluster.ts';
 import type { RedisServer } from '../harness/redis-server.ts';
-import { openRedisStore, trusted } from '../harness/redis-store.ts';
+import { openRedisStore, put, trusted } from '../harness/redis-store.ts';
 
 const startTimeoutMs = 60_000;
 
@@ -46,19 +46,6 @@ function nameOn(index: number, stem = 'post'): string {
     const name = `${stem}:${id}`;
     if (Math.floor((slotOf(name) * 3) / 16_384) === index) return name;
   }
-}
-
-async function put(store: RedisStore, key: string, text: string): Promise<string> {
-  const acquired = await store.acquire(key, 5_000);
-  if (acquired.kind !== 'lease') throw new Error(`expected the lease of ${key}, got ${acquired.kind}`);
-  const filled = await store.fill(key, acquired.token, {
-    value: Buffer.from(text),
-    meta: '',
-    ttlMs: 60_000,
-    loadMs: 1,
-  });
-  if (!filled.stored) throw new Error(`not stored: ${filled.reason}`);
-  return acquired.token;
 }
 
 describe('the Redis store on a cluster of three masters and three replicas', () => {

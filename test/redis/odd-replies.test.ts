@@ -6,9 +6,12 @@ import type { RedisStore } from '../../src/redis/store.ts';
 import { eventually } from '../harness/eventually.ts';
 import { openRedisStore } from '../harness/redis-store.ts';
 
-/** Something that speaks the protocol and is no Redis: a proxy that answers on its own, say. Replies by command name. */
+/**
+ * Something that speaks the protocol and is no Redis: a proxy that answers on its own, say. Replies by command name, one
+ * after the other; the last stays.
+ */
 async function startOddServer(
-  replies: Record<string, string>,
+  replies: Record<string, readonly string[]>,
 ): Promise<{ server: Server; port: number; stop(): Promise<void> }> {
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
@@ -17,7 +20,10 @@ async function startOddServer(
     socket.on('data', (data) => {
       // Each command begins with `*<count>`, then the length of its name, then the name.
       for (const [, name = ''] of data.toString('latin1').matchAll(/\*\d+\r\n\$\d+\r\n(\w+)\r\n/g)) {
-        socket.write(replies[name.toLowerCase()] ?? '+OK\r\n');
+        const key = name.toLowerCase();
+        const [reply = '+OK\r\n', ...later] = replies[key] ?? [];
+        if (later.length > 0) replies[key] = later;
+        socket.write(reply);
       }
     });
   });
@@ -33,15 +39,16 @@ async function startOddServer(
 }
 
 const bulk = (text: string): string => `$${text.length}\r\n${text}\r\n`;
-const noHello = { hello: "-ERR unknown command 'HELLO'\r\n" };
-const info = { info: bulk('redis_version:7.0.0\r\nrun_id:abc\r\n') };
+const noHello = { hello: ["-ERR unknown command 'HELLO'\r\n"] };
+const info = { info: [bulk('redis_version:7.0.0\r\nrun_id:abc\r\n')] };
+const settled = '*1\r\n+settled\r\n';
 
 const closers: (() => Promise<void>)[] = [];
 afterEach(async () => {
   for (const close of closers.splice(0).toReversed()) await close();
 });
 
-async function openStoreOn(replies: Record<string, string>): Promise<RedisStore> {
+async function openStoreOn(replies: Record<string, readonly string[]>): Promise<RedisStore> {
   const odd = await startOddServer({ ...noHello, ...replies });
   closers.push(odd.stop);
   const store = openRedisStore(
@@ -54,7 +61,7 @@ async function openStoreOn(replies: Record<string, string>): Promise<RedisStore>
 
 describe('the Redis store and a server that answers oddly', () => {
   test('a server that tells no run id is never trusted, and the reason says so', async () => {
-    const store = await openStoreOn({ info: bulk('redis_version:7.0.0\r\n') });
+    const store = await openStoreOn({ info: [bulk('redis_version:7.0.0\r\n')] });
     await eventually(async () => store.downReason === 'INFO server tells no run_id');
     await expect(store.ping()).rejects.toBeInstanceOf(StoreUnavailable);
   });
@@ -67,7 +74,7 @@ describe('the Redis store and a server that answers oddly', () => {
   ])(
     'a reply that should be %s is an outage with a clear reason, not a wrong answer',
     async (_what, reply, message) => {
-      const store = await openStoreOn({ ...info, evalsha: reply });
+      const store = await openStoreOn({ ...info, evalsha: [settled, reply] });
       await eventually(async () => store.downReason === undefined);
       const acquiring = store.acquire('k', 100);
       await expect(acquiring).rejects.toBeInstanceOf(StoreUnavailable);

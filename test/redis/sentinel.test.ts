@@ -5,7 +5,7 @@ import { eventually } from '../harness/eventually.ts';
 import { type LeakCheck, trackLeaks } from '../harness/leaks.ts';
 import { follow, type RedisSentinel, startSentinel } from '../harness/redis-sentinel.ts';
 import { type RedisServer, startRedis } from '../harness/redis-server.ts';
-import { openRedisStore, trusted } from '../harness/redis-store.ts';
+import { openRedisStore, put, trusted } from '../harness/redis-store.ts';
 import { startProxy, type TcpProxy } from '../harness/tcp-proxy.ts';
 
 describe('the Redis store behind a Sentinel', () => {
@@ -40,15 +40,8 @@ describe('the Redis store behind a Sentinel', () => {
     await leaks.check();
   });
 
-  const put = async (key: string, text: string): Promise<string> => {
-    const acquired = await store.acquire(key, 5_000);
-    if (acquired.kind !== 'lease') throw new Error(`expected a lease, got ${acquired.kind}`);
-    await store.fill(key, acquired.token, { value: Buffer.from(text), meta: '', ttlMs: 60_000, loadMs: 1 });
-    return acquired.token;
-  };
-
   test('after a failover to a replica that missed deletions nothing of before is served, and the store is used again', async () => {
-    const before = await put('k', 'old');
+    const before = await put(store, 'k', 'old');
     const follower = new Redis({ host: replica.host, port: replica.port });
     await eventually(async () => (await follower.get('k')) === 'old');
     // From here on the replica hears nothing: not of the fence, not of the release.
@@ -65,7 +58,7 @@ describe('the Redis store behind a Sentinel', () => {
     expect(await follower.hget('{k}:guard', 'version')).toBe(before);
     expect(await store.validate('k')).toBeNull();
     expect(await store.read('k')).toBeNull();
-    expect(await put('k', 'new')).not.toContain(before.split('.')[0]);
+    expect(await put(store, 'k', 'new')).not.toContain(before.split('.')[0]);
     expect(await follower.get('k')).toBe('new');
     await follower.quit();
   }, 60_000);

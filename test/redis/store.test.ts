@@ -1,20 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { Redis } from 'ioredis';
-import type { CacheStore } from '../../src/cache/store.ts';
 import { StoreUnavailable } from '../../src/cache/store.ts';
 import type { RedisStore } from '../../src/redis/store.ts';
 import { describeCacheStore } from '../contracts/cache-store.ts';
 import { type LeakCheck, trackLeaks } from '../harness/leaks.ts';
 import { type RedisServer, startRedis } from '../harness/redis-server.ts';
 import { eventually } from '../harness/eventually.ts';
-import { openRedisStore, trusted } from '../harness/redis-store.ts';
-
-async function put(store: CacheStore, key: string, text: string): Promise<string> {
-  const acquired = await store.acquire(key, 5_000);
-  if (acquired.kind !== 'lease') throw new Error(`expected a lease, got ${acquired.kind}`);
-  await store.fill(key, acquired.token, { value: Buffer.from(text), meta: '"tag"', ttlMs: 60_000, loadMs: 7 });
-  return acquired.token;
-}
+import { openRedisStore, put, trusted } from '../harness/redis-store.ts';
 
 describeCacheStore('the Redis store', async () => {
   const server = await startRedis();
@@ -61,7 +53,7 @@ describe('the Redis store on a live server', () => {
   });
 
   test('a value is a plain string that any program may GET; its guard is a hash in the same cluster slot', async () => {
-    const version = await put(store, 'post:1', '{"id":1}');
+    const version = await put(store, 'post:1', '{"id":1}', { meta: '"tag"', loadMs: 7 });
     expect(await client.get('post:1')).toBe('{"id":1}');
     expect(await client.pttl('post:1')).toBeGreaterThan(59_000);
     expect(await client.hgetall('{post:1}:guard')).toEqual({ version, meta: '"tag"', load_ms: '7' });
