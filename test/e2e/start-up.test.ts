@@ -75,7 +75,7 @@ test.each(sharedDatabases().map((server) => [`${server.flavour} ${server.version
     await first.line(/Cache: Redis at \S+ is in use/);
     const address = `${schema.host}:${schema.port}`;
     expect(messages(first).toSorted()).toEqual([
-      expect.stringMatching(new RegExp(`^Cache: Redis at ${redis.host}:${redis.port} is in use \\(run \\w+\\)$`)),
+      expect.stringMatching(new RegExp(`^Cache: Redis at ${redis.host}:${redis.port} is in use \\(run [\\w.]+\\)$`)),
       `Database: ${address}: connected; created users, posts, cache_outbox, cache_idempotency_keys, cache_barrier`,
       `HTTP: listening on ${first.url}`,
     ]);
