@@ -385,7 +385,7 @@ end:
        up &&
 #endif
        (is_lost || !settled) ->
-       /* acquire's `unsettled`, or lua/settle.lua without an epoch: TrustedServer#settleFirst */
+       /* acquire's `unsettled`, or lua/settle.lua without an epoch: TrustedServer#lostTables */
        make_table_if_lost(); mine = epoch
      }
 #ifndef NOBARRIER
@@ -408,7 +408,7 @@ end:
 }
 
 #ifdef OUTAGES
-/* TrustedServer#recover, and the sweep of each second: Cache.sweep */
+/* TrustedServer#tryToRecover, and the sweep of each second: Cache.sweep */
 proctype Recovery(byte me) {
   byte rows = 0;
 end:

@@ -7,12 +7,19 @@ import type { Key, KeyName } from './key.ts';
  * nanoseconds, so each call site asks `hasSubscribers` before it builds a message.
  */
 export type CacheEvent =
-  | { readonly type: 'hit'; readonly key: Key; readonly tier: 'memory' | 'store' }
+  /** `negative`: that there is nothing was known. */
+  | { readonly type: 'hit'; readonly key: Key; readonly tier: 'memory' | 'store'; readonly negative: boolean }
   | { readonly type: 'miss'; readonly key: Key }
   | { readonly type: 'refresh'; readonly key: Key }
   | { readonly type: 'wait'; readonly key: Key; readonly waitedMs: number }
   | { readonly type: 'bypass'; readonly key: Key; readonly reason: BypassReason }
-  | { readonly type: 'fill'; readonly key: Key; readonly bytes: number; readonly loadMs: number }
+  | {
+      readonly type: 'fill';
+      readonly key: Key;
+      readonly bytes: number;
+      readonly loadMs: number;
+      readonly negative: boolean;
+    }
   | {
       readonly type: 'fill-rejected';
       readonly key: Key;
@@ -23,6 +30,8 @@ export type CacheEvent =
   | { readonly type: 'invalidate'; readonly names: readonly KeyName[]; readonly reached: boolean }
   | { readonly type: 'audit'; readonly key: Key; readonly differs: boolean }
   | { readonly type: 'outbox'; readonly swept: number }
+  /** Nobody waits any more for a store that does not answer in time; closed again when it is up. */
+  | { readonly type: 'breaker'; readonly open: boolean; readonly reason: string }
   | { readonly type: 'store'; readonly up: boolean; readonly reason: string };
 
 /** Why a read went to the database without filling. */

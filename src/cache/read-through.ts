@@ -3,6 +3,7 @@ import { cacheChannel, publish, type BypassReason } from './channels.ts';
 import type { Clock } from './clock.ts';
 import type { Key } from './key.ts';
 import type { MemoryTier } from './memory-tier.ts';
+import { isAbsent } from './negative.ts';
 import { isRefreshDue } from './refresh-ahead.ts';
 import { SingleFlight } from './single-flight.ts';
 import { StoreUnavailable, type Acquired, type CacheStore, type Entry } from './store.ts';
@@ -71,7 +72,7 @@ export class ReadThrough {
     const askedAt = this.#clock.now();
     const held = this.#memory.get(key, askedAt);
     if (held !== undefined && (await this.#store.validate(key)) === held.version) {
-      if (cacheChannel.hasSubscribers) publish({ type: 'hit', key, tier: 'memory' });
+      if (cacheChannel.hasSubscribers) publish({ type: 'hit', key, tier: 'memory', negative: isAbsent(held) });
       const ttlMs = Math.max(0, held.expiresAt - this.#clock.now());
       this.#refreshWhenDue(key, ttlMs, held.loadMs, load);
       this.#audit.consider(key, held, load);
@@ -87,7 +88,7 @@ export class ReadThrough {
 
   #hit(key: Key, entry: Entry, askedAt: number): Landing {
     this.#memory.keep(key, entry, askedAt);
-    if (cacheChannel.hasSubscribers) publish({ type: 'hit', key, tier: 'store' });
+    if (cacheChannel.hasSubscribers) publish({ type: 'hit', key, tier: 'store', negative: isAbsent(entry) });
     return { value: entry.value, meta: entry.meta, outcome: { kind: 'hit', ttlMs: entry.ttlMs } };
   }
 
@@ -170,7 +171,9 @@ export class ReadThrough {
       return false;
     }
     this.#memory.keep(key, { version: token, value: loaded.value, meta: loaded.meta, ttlMs, loadMs }, askedAt);
-    if (cacheChannel.hasSubscribers) publish({ type: 'fill', key, bytes: loaded.value.length, loadMs });
+    if (cacheChannel.hasSubscribers) {
+      publish({ type: 'fill', key, bytes: loaded.value.length, loadMs, negative: isAbsent(loaded) });
+    }
     return true;
   }
 

@@ -45,6 +45,7 @@ export class TrustedServer {
   #closed = false;
   /** How many commands in a row were not answered in time. */
   #missed = 0;
+  #breakerIsOpen = false;
 
   constructor(options: TrustedServerOptions) {
     this.#options = options;
@@ -143,7 +144,11 @@ export class TrustedServer {
 
   #countMiss({ message }: DeadlineExceeded): void {
     this.#missed += 1;
-    if (this.#missed >= mostMisses) this.#distrust(`${message}, ${mostMisses} times in a row`);
+    if (this.#missed < mostMisses || !this.#trusted) return;
+    const reason = `${message}, ${mostMisses} times in a row`;
+    this.#breakerIsOpen = true;
+    publish({ type: 'breaker', open: true, reason: this.#named(reason) });
+    this.#distrust(reason);
   }
 
   #distrust(reason: string): void {
@@ -183,6 +188,8 @@ export class TrustedServer {
     }
     this.#trusted = true;
     this.#missed = 0;
+    if (this.#breakerIsOpen) publish({ type: 'breaker', open: false, reason: this.#named('answered again') });
+    this.#breakerIsOpen = false;
     publish({ type: 'store', up: true, reason: this.#named(`run ${runId}`) });
   }
 

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import type { Cache } from '../cache/cache.ts';
+import { absentValue } from '../cache/negative.ts';
 import type { Answer, Loaded } from '../cache/read-through.ts';
 import type { Database, Row } from '../database/database.ts';
 import { cursorAfter, decodeCursor, encodeCursor, pageStart } from './cursor.ts';
@@ -23,7 +24,7 @@ export class ResourceReader {
     this.#statements = buildStatements(resource, database.dialect);
   }
 
-  /** One row. Its bytes are `null` in JSON when there is none: see `isAbsent`. */
+  /** One row. Its bytes are `null` in JSON when there is none: see `cache/negative.ts`. */
   readItem(id: string): Promise<Answer> {
     return this.#cache.read(this.#resource.itemKey(id), () => this.#loadItem(id));
   }
@@ -68,13 +69,6 @@ export class ResourceReader {
     const value = Buffer.from(json);
     return { value, meta: writeMeta({ etag: entityTag(value), next }), ttlMs };
   }
-}
-
-/** The value of a row that does not exist, so that asking for it again costs no query (a negative entry). */
-const absentValue = Buffer.from('null');
-
-export function isAbsent({ value }: Answer): boolean {
-  return value.length === absentValue.length && value.equals(absentValue);
 }
 
 /** The strong entity tag of the JSON of `data` (RFC 9110, section 8.8.3), with its quotes. */

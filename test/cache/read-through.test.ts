@@ -205,10 +205,22 @@ describe('reading through the cache', () => {
     });
     expect(events).toEqual([
       { type: 'miss', key: 'k' },
-      { type: 'fill', key: 'k', bytes: 1, loadMs: 0 },
-      { type: 'hit', key: 'k', tier: 'memory' },
-      { type: 'hit', key: 'k', tier: 'store' },
+      { type: 'fill', key: 'k', bytes: 1, loadMs: 0, negative: false },
+      { type: 'hit', key: 'k', tier: 'memory', negative: false },
+      { type: 'hit', key: 'k', tier: 'store', negative: false },
       { type: 'bypass', key: 'k', reason: 'fenced' },
+    ]);
+  });
+
+  test('tells of a negative entry that it is one', async () => {
+    const { cache } = openEngine();
+    const events = await published(async () => {
+      for (let turn = 0; turn < 2; turn += 1) await cache.read('k', counted('null'));
+    });
+    expect(events).toMatchObject([
+      { type: 'miss' },
+      { type: 'fill', negative: true },
+      { type: 'hit', tier: 'memory', negative: true },
     ]);
   });
 

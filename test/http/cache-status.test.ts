@@ -75,7 +75,7 @@ describeService('Cache-Status and loads', {}, (given) => {
       for (const { headers } of replies) expect(headers.get('cache-status')).toMatch(/^EnergeX; hit; ttl=\d+$/);
       expect(replies).toHaveLength(5);
     });
-    expect(events).toEqual([{ type: 'hit', key: 'post:1', tier: 'memory' }]);
+    expect(events).toEqual([{ type: 'hit', key: 'post:1', tier: 'memory', negative: false }]);
   });
 
   test('every request, whatever else its query says, is one key', async () => {

@@ -116,15 +116,25 @@ describe('the Redis store when its server fails', () => {
     await trusted(store);
     await put(store, 'k', 'v');
     await server.pause();
-    const misses = await Promise.allSettled(['a', 'b', 'c'].map((key) => store.surrender(key, 'nobody')));
-    expect(misses.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected']);
+    const events = await published(async () => {
+      const misses = await Promise.allSettled(['a', 'b', 'c'].map((key) => store.surrender(key, 'nobody')));
+      expect(misses.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected']);
+    });
+    const reason = 'no answer from Redis within 50 ms, 3 times in a row';
+    expect(events).toEqual([
+      { type: 'breaker', open: true, reason },
+      { type: 'store', up: false, reason },
+    ]);
     expect(store.downReason).toMatch(/no answer from Redis within 50 ms/);
     // Refused before anything is sent: the connections themselves are still up.
     await expect(store.validate('k')).rejects.toThrow(/not in use/);
     // Now it is only asked for a ping, time and again.
     await eventually(async () => store.downReason === 'no answer from Redis within 50 ms');
-    await server.resume();
-    await trusted(store);
+    const closing = await published(async () => {
+      await server.resume();
+      await trusted(store);
+    });
+    expect(closing).toContainEqual({ type: 'breaker', open: false, reason: 'answered again' });
     // The same run of the same server, which saw every deletion: what it holds is as good as before.
     expect((await store.read('k'))?.value.toString()).toBe('v');
   });

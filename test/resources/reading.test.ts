@@ -2,7 +2,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import type { Database } from '../../src/database/database.ts';
 import { migrate } from '../../src/database/migrate.ts';
 import { createdAt, identifier, text } from '../../src/resources/columns.ts';
-import { entityTag, isAbsent, readMeta } from '../../src/resources/reader.ts';
+import { isAbsent } from '../../src/cache/negative.ts';
+import { entityTag, readMeta } from '../../src/resources/reader.ts';
 import { encodeCursor } from '../../src/resources/cursor.ts';
 import { posts } from '../../src/resources/posts/posts.ts';
 import { defineResource } from '../../src/resources/resource.ts';

@@ -3,7 +3,7 @@ import type { Database } from '../../src/database/database.ts';
 import { migrate } from '../../src/database/migrate.ts';
 import { addSamples } from '../../src/resources/posts/samples.ts';
 import { seedPosts, seedUsers } from '../../src/resources/posts/seed.ts';
-import { isAbsent } from '../../src/resources/reader.ts';
+import { isAbsent } from '../../src/cache/negative.ts';
 import { startDatabaseServer } from '../harness/database-server.ts';
 import { databases, openOn, type OwnDatabase } from '../harness/databases.ts';
 import { openResource } from '../harness/resources.ts';

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Database } from '../../src/database/database.ts';
-import { entityTag, isAbsent } from '../../src/resources/reader.ts';
+import { isAbsent } from '../../src/cache/negative.ts';
+import { entityTag } from '../../src/resources/reader.ts';
 import { databases, type OwnDatabase } from '../harness/databases.ts';
 import { addPost, addUser, always, openResource, prepareTables } from '../harness/resources.ts';
 
