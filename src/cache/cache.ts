@@ -24,7 +24,7 @@ import { type Transact, WriteFence } from './write-fence.ts';
  *   only after the commit leaves a gap in which the writer can die; deleting only before lets a reader put the old value
  *   back.
  *
- * A Promela model of exactly these steps belongs to the design. The engine knows keys, versions and bytes; no
+ * `spec/` holds a model of exactly these steps, which is explored to the end. The engine knows keys, versions and bytes; no
  * post, no HTTP, no Redis, no SQL.
  */
 export class Cache {

@@ -2,7 +2,7 @@
  * Keys.
  *
  * A **name** such as `post:1` or `posts:all` stands for one cached value and for its **guard**, the small record that
- * holds its version, its lease and the open fences. A name may have **parts**, written `posts:all#limit=20`: values of
+ * holds its version and its lease. A name may have **parts**, written `posts:all#limit=20`: values of
  * their own that hang on the guard of their name. Whoever fences or invalidates the name takes all its parts with it
  * in the same atomic step, without having to know which exist. That is how a page of a list is invalidated with the list.
  */
