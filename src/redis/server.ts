@@ -185,6 +185,8 @@ export class TrustedServer {
       if (reason === undefined) break;
       this.#stayDown(reason);
       await pause(this.#options.clock, recoverRetryMs);
+      // Another recovery has begun meanwhile; this one would forget what that one is to remember (`#inDoubt`).
+      if (era !== this.#era || this.#closed) return;
     }
     this.#trusted = true;
     this.#missed = 0;
@@ -207,7 +209,10 @@ export class TrustedServer {
   async #tryToRecover(since: number): Promise<string | undefined> {
     const { timeoutMs, fenceMs, clock, recover } = this.#options;
     try {
-      await Promise.all([this.#commands, this.#values].map((link) => requireMaster(this.#callOn(link, timeoutMs))));
+      // A link that is down throws at once: in an async function, so that the other's answer is not left without a listener.
+      await Promise.all(
+        [this.#commands, this.#values].map(async (link) => await requireMaster(this.#callOn(link, timeoutMs))),
+      );
     } catch (error) {
       // Its address may lead to the new master by now.
       if (error instanceof NoMaster) this.#reconnect(error.message);
