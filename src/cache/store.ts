@@ -37,6 +37,12 @@ export interface CacheStore {
   /** Deletes the values under `names` and all their parts, and opens this writer's own fence. Others may stay closed. */
   release(names: readonly KeyName[], token: string): Promise<void>;
 
+  /**
+   * Which store this is, as it is claimed in the database while it is in use; `undefined` where there can be no other. A
+   * fence counts only in the store that is in use: an instance may still be at one that all others have left.
+   */
+  readonly run?: string | undefined;
+
   /** A token or version that was never used before and never will be. */
   unique(): string;
 

@@ -38,10 +38,10 @@ export class WriteFence {
     let names: readonly KeyName[] = [];
     let recorded = false;
     let stopExtending = (): void => undefined;
-    const beforeCommit: BeforeCommit = async (affected, recordInTransaction) => {
+    const beforeCommit: BeforeCommit = async (affected, recordInTransaction, inUse) => {
       // A transaction that is tried again may affect other names than the first time; all are released.
       names = [...new Set([...names, ...affected])];
-      if (!(await this.#fence(names, token))) {
+      if (!(await this.#fence(names, token, inUse))) {
         await recordInTransaction(names);
         recorded = true;
         return;
@@ -77,8 +77,9 @@ export class WriteFence {
     await this.#reach(() => this.#store.release(names, this.#store.unique()));
   }
 
-  async #fence(names: readonly KeyName[], token: string): Promise<boolean> {
-    const reached = await this.#reach(() => this.#store.fence(names, token, this.#options.fenceMs));
+  async #fence(names: readonly KeyName[], token: string, inUse: string | undefined): Promise<boolean> {
+    const fenced = await this.#reach(() => this.#store.fence(names, token, this.#options.fenceMs));
+    const reached = fenced && (inUse === undefined || this.#store.run === undefined || this.#store.run === inUse);
     publish({ type: 'fence', names, reached });
     if (!reached && this.#options.withoutStore === 'reject') {
       throw new WriteRefused('the store cannot be reached');
@@ -130,11 +131,13 @@ export interface WriteFenceOptions {
 
 /**
  * Called with the names that the transaction affects. `recordInTransaction` stores names in the outbox as part of the
- * transaction; it is called when the fence cannot be set.
+ * transaction; it is called when the fence cannot be set. `inUse` is the store that is in use, as the database has it, and
+ * as it stays until the transaction ends.
  */
 export type BeforeCommit = (
   names: readonly KeyName[],
   recordInTransaction: (names: readonly KeyName[]) => Promise<void>,
+  inUse?: string,
 ) => Promise<void>;
 
 export type Transact<T> = (beforeCommit: BeforeCommit) => Promise<T>;

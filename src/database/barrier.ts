@@ -1,14 +1,25 @@
 import { CatalogueError } from '../errors.ts';
-import { ConstraintViolation, type Database, type Dialect, type Queryable } from './database.ts';
+import { ConstraintViolation, type Database, type Dialect, type Queryable, type Row } from './database.ts';
 
 /**
  * A row that every write holds a share of from the beginning of its transaction to its end. Who has the whole of it knows
  * that every write that was under way, on whatever instance, alive or dead, has been committed or rolled back.
  *
  * The store wants to know that when it has lost its memory, and with it perhaps the fence of a COMMIT that is still out.
+ *
+ * The row also says which run of which Redis is in use. Whoever comes to another one claims it, and then has the whole row:
+ * so a write that finds its own Redis there can rely on that until it ends. Each claim has a number of its own.
  */
-export async function holdBarrier(transaction: Queryable, dialect: Dialect): Promise<void> {
-  await lock(transaction, dialect.forShare);
+export interface Claim {
+  readonly run: string;
+  /** Counts the changes of `run`, in digits. */
+  readonly generation: string;
+}
+
+/** Holds a share until the transaction ends. Resolves with the run that is in use, `''` when none was ever claimed. */
+export async function holdBarrier(transaction: Queryable, dialect: Dialect): Promise<string> {
+  const { run } = await lock(transaction, dialect.forShare);
+  return run;
 }
 
 /**
@@ -25,15 +36,38 @@ export async function passBarrier(database: Database): Promise<boolean> {
   }
 }
 
-async function lock(transaction: Queryable, mode: string): Promise<void> {
+/** Says that `run` is in use from now. Resolves with the generation, a new one if another run was in use before. */
+export function claimRun(database: Database, run: string): Promise<string> {
+  return database.transaction(async (transaction) => {
+    const claimed = await lock(transaction, database.dialect.forUpdate);
+    if (claimed.run === run) return claimed.generation;
+    await transaction.execute('UPDATE cache_barrier SET run = ?, generation = generation + 1 WHERE id = 1', [run]);
+    const { generation } = await lock(transaction, database.dialect.forUpdate);
+    return generation;
+  });
+}
+
+/** The run that is in use, `''` when none was ever claimed. */
+export async function readClaimedRun(database: Database): Promise<string> {
+  const [row] = await database.query(select);
+  return row === undefined ? '' : toClaim(row).run;
+}
+
+const select = 'SELECT run, generation FROM cache_barrier WHERE id = 1';
+
+async function lock(transaction: Queryable, mode: string): Promise<Claim> {
   for (;;) {
-    const rows = await transaction.query(`SELECT id FROM cache_barrier WHERE id = 1${mode}`);
-    if (rows.length > 0) return;
+    const [row] = await transaction.query(`${select}${mode}`);
+    if (row !== undefined) return toClaim(row);
     try {
       // The first one ever; its transaction then has the whole row.
-      await transaction.execute('INSERT INTO cache_barrier (id) VALUES (1)');
+      await transaction.execute("INSERT INTO cache_barrier (id, run, generation) VALUES (1, '', 0)");
     } catch (error) {
       if (!(error instanceof ConstraintViolation)) throw error;
     }
   }
+}
+
+function toClaim([run, generation]: Row): Claim {
+  return { run: String(run), generation: String(generation) };
 }

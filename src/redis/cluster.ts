@@ -25,6 +25,8 @@ export class ClusterServers implements Servers {
   #failure: string | undefined = 'not connected yet';
   #ticks = 0;
   readonly placeOf = placesWith((name) => fenceTableOf(slotOf(name)));
+  /** The nodes agree among themselves who has a slot. */
+  readonly run = undefined;
 
   constructor(options: ClusterOptions) {
     this.#options = options;
@@ -202,7 +204,8 @@ export class ClusterServers implements Servers {
   }
 }
 
-export interface ClusterOptions extends Omit<TrustedServerOptions, 'openLink' | 'settleFirst' | 'name' | 'recover'> {
+export interface ClusterOptions
+  extends Omit<TrustedServerOptions, 'openLink' | 'settleFirst' | 'name' | 'recover' | 'claim'> {
   /** Invalidates what changed while a node was out of reach, as far as `wanted` goes; the node is trusted once it resolves. */
   readonly recover: (wanted: (name: KeyName) => boolean) => Promise<void>;
   readonly clock: Clock;

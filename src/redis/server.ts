@@ -46,6 +46,8 @@ export class TrustedServer {
   /** How many commands in a row were not answered in time. */
   #missed = 0;
   #breakerIsOpen = false;
+  /** Of the claim: a server that is used again after another one was has missed what happened there. */
+  #generation = '0';
 
   constructor(options: TrustedServerOptions) {
     this.#options = options;
@@ -108,6 +110,11 @@ export class TrustedServer {
     this.#distrust(`a deletion failed: ${reason}`);
   }
 
+  /** The run of this server, where runs are claimed; `''` while it is down. */
+  get run(): string | undefined {
+    return this.#options.claim === undefined ? undefined : (this.#commands.runId ?? '');
+  }
+
   /** Whether the fence table of this epoch was opened in time. */
   settle(fences: string, epoch: string): Promise<boolean> {
     return this.#settling.settle(fences, epoch);
@@ -133,13 +140,17 @@ export class TrustedServer {
     if (!this.#trusted) throw new StoreUnavailable(`Redis is not in use: ${this.#downReason}`);
     const call = this.#callOn(link, deadlineMs);
     try {
-      const result = await step({ ...call, trusted: `${call.ground.runId}.${this.#options.origin()}.` });
+      const result = await step({ ...call, trusted: this.#trustedPrefix(call) });
       this.#missed = 0;
       return result;
     } catch (error) {
       if (error instanceof DeadlineExceeded) this.#countMiss(error);
       throw error;
     }
+  }
+
+  #trustedPrefix({ ground: { runId } }: Call): string {
+    return `${runId}.${this.#generation}.${this.#options.origin()}.`;
   }
 
   #countMiss({ message }: DeadlineExceeded): void {
@@ -157,13 +168,27 @@ export class TrustedServer {
     void this.#recover();
   }
 
-  /** Now and then: a master that was demoted without a word answers reads for ever, from what it is sent late. */
+  /**
+   * Now and then: a master that was demoted without a word answers reads for ever, from what it is sent late; and one that
+   * was cut off from its Sentinels does not know that the others have gone to another.
+   */
   async #probe(): Promise<void> {
     try {
       await this.#onTrusted(this.#commands, this.#options.timeoutMs, (call) => requireMaster(call));
+      const { claim } = this.#options;
+      if (claim !== undefined && this.#isLeft(await claim.read())) this.#leave('another Redis is in use by now');
     } catch (error) {
       if (error instanceof NoMaster) this.#distrust(error.message);
     }
+  }
+
+  #isLeft(claimed: string): boolean {
+    return this.#trusted && claimed !== this.#commands.runId;
+  }
+
+  #leave(reason: string): void {
+    this.#distrust(reason);
+    this.#reconnect(reason);
   }
 
   /** Runs at every sign that a link is up; goes through with it once both are, at the same run. */
@@ -180,7 +205,7 @@ export class TrustedServer {
     const era = this.#era;
     const since = this.#options.clock.now();
     for (;;) {
-      const reason = await this.#tryToRecover(since);
+      const reason = await this.#tryToRecover(since, era);
       if (era !== this.#era || this.#closed) return;
       if (reason === undefined) break;
       this.#stayDown(reason);
@@ -206,8 +231,8 @@ export class TrustedServer {
    * A write whose fence failed has its row in the outbox only once it is committed: a sweep that came before would miss it.
    * So the barrier comes first, whether or not any memory was lost; without it, as long as a COMMIT can be out.
    */
-  async #tryToRecover(since: number): Promise<string | undefined> {
-    const { timeoutMs, fenceMs, clock, recover } = this.#options;
+  async #tryToRecover(since: number, era: number): Promise<string | undefined> {
+    const { timeoutMs, fenceMs, clock, claim, recover } = this.#options;
     try {
       // A link that is down throws at once: in an async function, so that the other's answer is not left without a listener.
       await Promise.all(
@@ -223,6 +248,9 @@ export class TrustedServer {
       const lost = await this.#lostTables();
       const obstacle = await this.#settling.pass();
       if (obstacle !== undefined && clock.now() < since + fenceMs) return obstacle;
+      const generation = await claim?.make(this.run ?? '');
+      // A claim of an earlier time, whose answer is late, is not the one that counts.
+      if (generation !== undefined && era === this.#era) this.#generation = generation;
       await recover();
       // Opened here so that the first readers need not wait for it. Without the barrier they open by themselves.
       if (obstacle === undefined) await this.#open(lost);
@@ -286,12 +314,21 @@ export interface TrustedServerOptions {
    * them would not end in time; rejects when the database is away.
    */
   readonly barrier: () => Promise<boolean>;
+  /** Says in the database which run is in use, so that those who are still at another find out. */
+  readonly claim?: ClaimPort;
   /** Which database values are loaded from now: entries that were loaded from another one are not trusted. */
   readonly origin: () => string;
   /** A text that was never given out before. */
   readonly unique: () => string;
   /** The fence tables that are opened before the server is trusted. */
   readonly settleFirst: readonly string[];
+}
+
+export interface ClaimPort {
+  /** Claims `run`; resolves with the number of the claim, a new one if another run was in use before. */
+  make(run: string): Promise<string>;
+  /** The run in use. */
+  read(): Promise<string>;
 }
 
 export interface TrustedCall extends Call {

@@ -10,6 +10,8 @@ export interface Servers {
   readonly downReason: string | undefined;
   /** Rejects when a server does not answer. */
   ping(): Promise<void>;
+  /** The run that is claimed, where there is one server. */
+  readonly run: string | undefined;
   placeOf(key: Key): Place;
   /** Runs a step on the server that has the place; maybe more than once, so it must be one that can be repeated. */
   at<T>(place: Place, step: (server: Steps) => Promise<T>): Promise<T>;
@@ -43,6 +45,10 @@ export class OneServer implements Servers {
 
   ping(): Promise<void> {
     return this.#server.ping();
+  }
+
+  get run(): string | undefined {
+    return this.#server.run;
   }
 
   at<T>(_place: Place, step: (server: Steps) => Promise<T>): Promise<T> {

@@ -148,6 +148,10 @@ export class RedisStore implements CacheStore {
     await this.#servers.atAll(places, (server, own) => server.withDeletion((call) => step(call, own)));
   }
 
+  get run(): string | undefined {
+    return this.#servers.run;
+  }
+
   unique(): string {
     this.#count += 1;
     return `${this.#tokens}${this.#count.toString(36)}`;

@@ -79,11 +79,11 @@ export class ResourceWriter {
     try {
       return await this.#cache.write((beforeCommit) =>
         this.#database.transaction(async (transaction) => {
-          await holdBarrier(transaction, this.#database.dialect);
+          const run = await holdBarrier(transaction, this.#database.dialect);
           const done = await work(transaction);
           if (done.changed !== null) {
             const names = this.#resource.keysAffectedBy(done.changed);
-            await beforeCommit(names, (missed) => recordNames(transaction, missed));
+            await beforeCommit(names, (missed) => recordNames(transaction, missed), run);
           }
           return done;
         }),

@@ -163,6 +163,18 @@ describe('writing through the cache', () => {
     expect((await cache.read('k', counted('newer'))).value.toString()).toBe('newer');
   });
 
+  test('a fence counts only in the store that is in use: else the names go into the outbox, with the transaction', async () => {
+    const { cache, store } = openEngine();
+    store.run = 'here';
+    const recorded: string[][] = [];
+    const write = (inUse: string) =>
+      cache.write((beforeCommit) => beforeCommit(['k'], async (names) => void recorded.push([...names]), inUse));
+    await write('here');
+    expect(recorded).toEqual([]);
+    await write('elsewhere');
+    expect(recorded).toEqual([['k']]);
+  });
+
   test('an error of the store that is no outage is not taken for one', async () => {
     const { cache, store } = openEngine();
     store.fence = () => Promise.reject(new TypeError('bug'));

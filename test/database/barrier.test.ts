@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { holdBarrier, passBarrier } from '../../src/database/barrier.ts';
+import { claimRun, holdBarrier, passBarrier, readClaimedRun } from '../../src/database/barrier.ts';
 import type { Database } from '../../src/database/database.ts';
 import { migrate } from '../../src/database/migrate.ts';
 import { databases, openMysql, type OwnDatabase } from '../harness/databases.ts';
@@ -84,6 +84,34 @@ describe.each(databases.map(({ name, open }) => [name, open] as const))('the bar
     const second = hold(Promise.resolve(), log, 'second');
     await Promise.all([first, passing, second]);
     expect(log.slice(-2)).toEqual(['second holds', 'second ends']);
+  });
+
+  test('a run is claimed once; another one, and the first again, are claims of their own', async () => {
+    expect(await readClaimedRun(database)).toBe('');
+    const first = await claimRun(database, 'a');
+    expect(await claimRun(other, 'a')).toBe(first);
+    expect(await readClaimedRun(other)).toBe('a');
+    const second = await claimRun(other, 'b');
+    const third = await claimRun(database, 'a');
+    expect(new Set([first, second, third]).size).toBe(3);
+    expect(await readClaimedRun(other)).toBe('a');
+  });
+
+  test('who holds it learns which run is in use, and that stays until the end', async () => {
+    await claimRun(database, 'a');
+    const gate = Promise.withResolvers<void>();
+    const log: string[] = [];
+    const holding = database.transaction(async (transaction) => {
+      log.push(await holdBarrier(transaction, database.dialect));
+      await gate.promise;
+      log.push('ends');
+    });
+    await untilLogged(log, 'a');
+    const claiming = claimRun(other, 'b').then(() => log.push('claimed'));
+    if (own.schema !== undefined) await other.ping();
+    gate.resolve();
+    await Promise.all([holding, claiming]);
+    expect(log).toEqual(['a', 'ends', 'claimed']);
   });
 
   test('many may hold it at once', async () => {

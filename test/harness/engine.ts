@@ -26,6 +26,7 @@ export class MemoryOutbox implements Outbox {
 /** A way to a store that can be cut, step by step or altogether. */
 export class CuttableStore implements CacheStore {
   readonly #store: CacheStore;
+  run: string | undefined;
   /** The steps that cannot be reached. */
   cut = new Set<keyof CacheStore>();
   /** The steps that were asked for, in order. */

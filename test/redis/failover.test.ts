@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { describe, expect, test } from '@jest/globals';
 import { Redis } from 'ioredis';
+import type { ClaimPort } from '../../src/redis/server.ts';
 import type { RedisStore } from '../../src/redis/store.ts';
 import { eventually } from '../harness/eventually.ts';
 import { type RedisServer, startRedis } from '../harness/redis-server.ts';
@@ -17,8 +18,13 @@ async function ownRedis(): Promise<RedisServer> {
   return server;
 }
 
-function openStore(at: { host: string; port: number }): RedisStore {
-  const store = openRedisStore(at, { connectTimeoutMs: 500, timeoutMs: 200, bulkTimeoutMs: 400 });
+function openStore(at: { host: string; port: number }, claim?: ClaimPort): RedisStore {
+  const store = openRedisStore(at, {
+    connectTimeoutMs: 500,
+    timeoutMs: 200,
+    bulkTimeoutMs: 400,
+    ...(claim === undefined ? {} : { claim }),
+  });
   closers.push(() => store.close());
   return store;
 }
@@ -27,6 +33,23 @@ function clientOf({ host, port }: RedisServer): Redis {
   const client = new Redis({ host, port });
   closers.push(async () => client.disconnect());
   return client;
+}
+
+/** As the database has it. */
+function memoryClaim(): ClaimPort & { readonly generations: number } {
+  let run = '';
+  let generations = 0;
+  return {
+    get generations() {
+      return generations;
+    },
+    make: async (claimed) => {
+      if (claimed !== run) generations += 1;
+      run = claimed;
+      return String(generations);
+    },
+    read: async () => run,
+  };
 }
 
 describe('the Redis store when its address leads to another master, or to none', () => {
@@ -86,6 +109,32 @@ describe('the Redis store when its address leads to another master, or to none',
     await client.multi().replicaof('127.0.0.1', 1).replicaof('NO', 'ONE').exec();
     await eventually(async () => (await store.validate('k').catch(() => 'not trusted')) === null);
     expect((await client.get('k'))?.toString()).toBe('v');
+  });
+
+  test('a master that the others have left is left too, though it does not know; what it holds is old when all are back', async () => {
+    const [old, next] = await Promise.all([ownRedis(), ownRedis()]);
+    const claim = memoryClaim();
+    const proxy = await startProxy(old);
+    closers.push(() => proxy.close());
+    const [cutOff, moved] = [openStore(proxy, claim), openStore(old, claim)];
+    await Promise.all([trusted(cutOff), trusted(moved)]);
+    const before = await put(cutOff, 'k', 'old');
+    expect(await moved.validate('k')).toBe(before);
+    await moved.close();
+    // The others are at the next master by now.
+    const others = openStore(next, claim);
+    await trusted(others);
+    expect(claim.generations).toBe(2);
+    proxy.leadTo(next);
+    await eventually(async () => cutOff.downReason === 'another Redis is in use by now');
+    await trusted(cutOff);
+    const there = await put(cutOff, 'k', 'new');
+    expect(await others.validate('k')).toBe(there);
+    // All come back to the first one, which has missed what happened meanwhile.
+    const back = openStore(old, claim);
+    await trusted(back);
+    expect(await back.validate('k')).toBeNull();
+    expect(await clientOf(old).hget('{k}:guard', 'version')).toBe(before);
   });
 
   test('a replica refuses the deletion: the connections are made anew, because the address may lead elsewhere by now', async () => {
