@@ -113,7 +113,9 @@ export type RedisServerOptions = Pick<
 export function openClient({ name, server: { master, ...server }, connectTimeoutMs }: RedisConnectionOptions): Redis {
   return new Redis({
     ...server,
-    ...(master === undefined ? {} : { name: master, role: 'master', failoverDetector: true }),
+    // No `failoverDetector`: when it fires while the client is connecting, ioredis 6.0 ends the client for good. Sentinels
+    // close the connections to a master that they demote, and `server.ts` finds out by itself too.
+    ...(master === undefined ? {} : { name: master, role: 'master' as const }),
     connectionName: name,
     lazyConnect: true,
     enableOfflineQueue: false,
