@@ -1,7 +1,7 @@
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { eventually } from './eventually.ts';
 import { findFreePort } from './free-port.ts';
-import { type RedisServer, startRedis } from './redis-server.ts';
+import { type RedisServer, startRedis, withClient } from './redis-server.ts';
 
 /** A Redis Cluster of our own on the loopback: masters with an equal share of the slots each, and a replica for each. */
 export type RedisCluster = {
@@ -111,13 +111,6 @@ async function ownerOf(slot: number, node: RedisServer): Promise<number | undefi
   });
 }
 
-async function onNode<T>({ host, port }: RedisServer, use: (client: Redis) => Promise<T>): Promise<T> {
-  const client = new Redis({ host, port, lazyConnect: true, retryStrategy: () => null, maxRetriesPerRequest: 0 });
-  client.on('error', () => undefined);
-  try {
-    await client.connect();
-    return await use(client);
-  } finally {
-    if (client.status !== 'end') client.disconnect();
-  }
+function onNode<T>({ host, port }: RedisServer, use: (client: Redis) => Promise<T>): Promise<T> {
+  return withClient(`redis://${host}:${port}`, use);
 }

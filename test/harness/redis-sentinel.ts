@@ -1,10 +1,10 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { findRedisServer } from './binaries.ts';
+import { eventually } from './eventually.ts';
 import { LOOPBACK } from './free-port.ts';
-import type { RedisServer } from './redis-server.ts';
+import { type RedisServer, withClient } from './redis-server.ts';
 import { makeServerFolder, ServerProcess } from './server-process.ts';
-import { Redis } from 'ioredis';
 
 /** One Sentinel of our own that watches `master`; it alone decides. */
 export type RedisSentinel = {
@@ -45,7 +45,7 @@ export async function startSentinel(master: { host: string; port: number }, down
     ],
     folder,
     probe: async (port) => {
-      await withSentinel(port, (client) => client.ping());
+      await withClient(`redis://${LOOPBACK}:${port}`, (client) => client.ping());
     },
     startTimeoutMs: 15_000,
   });
@@ -55,12 +55,12 @@ export async function startSentinel(master: { host: string; port: number }, down
     port: server.port,
     name,
     masterPort: () =>
-      withSentinel(server.port, async (client) => {
+      withClient(`redis://${LOOPBACK}:${server.port}`, async (client) => {
         const address: unknown = await client.call('SENTINEL', 'get-master-addr-by-name', name);
         return Array.isArray(address) ? Number(address[1]) : 0;
       }),
     replicas: () =>
-      withSentinel(server.port, async (client) => {
+      withClient(`redis://${LOOPBACK}:${server.port}`, async (client) => {
         const replicas: unknown = await client.call('SENTINEL', 'replicas', name);
         return Array.isArray(replicas) ? replicas : [];
       }),
@@ -70,30 +70,8 @@ export async function startSentinel(master: { host: string; port: number }, down
 
 /** Makes `replica` follow `master`; resolves when it has all of it. */
 export async function follow(replica: RedisServer, master: { host: string; port: number }): Promise<void> {
-  const client = new Redis({ host: replica.host, port: replica.port, maxRetriesPerRequest: 0 });
-  try {
+  await withClient(replica.url, async (client) => {
     await client.replicaof(master.host, master.port);
-    while (!(await client.info('replication')).includes('master_link_status:up')) {
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-  } finally {
-    client.disconnect();
-  }
-}
-
-async function withSentinel<T>(port: number, use: (client: Redis) => Promise<T>): Promise<T> {
-  const client = new Redis({
-    host: LOOPBACK,
-    port,
-    lazyConnect: true,
-    retryStrategy: () => null,
-    enableReadyCheck: false,
+    await eventually(async () => (await client.info('replication')).includes('master_link_status:up'));
   });
-  client.on('error', () => undefined);
-  try {
-    await client.connect();
-    return await use(client);
-  } finally {
-    if (client.status !== 'end') client.disconnect();
-  }
 }

@@ -88,7 +88,8 @@ function serverArguments(port: number, dir: string, options: RedisServerOptions)
   ];
 }
 
-async function withClient<T>(url: string, use: (client: Redis) => Promise<T>): Promise<T> {
+/** A client for a few commands on one server. */
+export async function withClient<T>(url: string, use: (client: Redis) => Promise<T>): Promise<T> {
   const client = new Redis(url, {
     lazyConnect: true,
     retryStrategy: () => null,
