@@ -129,8 +129,9 @@ export class Instance {
     this.#process = undefined;
   }
 
-  get isUp(): boolean {
-    return this.#process !== undefined;
+  /** Standard error of the process that runs, or has ended by itself. */
+  get errors(): string {
+    return this.#process?.errors ?? '';
   }
 
   async inUse(): Promise<void> {

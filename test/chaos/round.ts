@@ -49,7 +49,7 @@ export async function runRound(
         reports.push(report);
         tell(describeFault(report, began - origin));
       } catch (error) {
-        failures.push(`${fault.name}: ${error instanceof Error ? error.message : String(error)}`);
+        failures.push(`${fault.name}: ${error instanceof Error ? error.message : String(error)}`, ...logsOf(cluster));
         tell(`  ${fault.name}: FAILED`);
         break;
       } finally {
@@ -104,6 +104,16 @@ function auditsOf({ instances }: Cluster, { writes }: ClusterPlan): string[] {
     lines.filter((line) => line.includes('Audit: ')).map((line) => `${name}: ${line}`),
   );
 }
+
+/** The last that each instance has said, for people. */
+function logsOf({ instances }: Cluster): string[] {
+  return instances.map(({ name, lines, errors }) => {
+    const told = lines.filter((line) => !line.includes('request could not be served'));
+    return `${name} said last:\n  ${told.slice(-lastLines).join('\n  ')}\n${errors}`;
+  });
+}
+
+const lastLines = 6;
 
 function describeFault({ name, lastedMs, servingMs, cachingMs }: FaultReport, at: number): string {
   const times = `${lastedMs} ms; serving after ${servingMs} ms, from the cache after ${cachingMs} ms`;
