@@ -1,5 +1,6 @@
 import type { Chance } from './chance.ts';
 import { type Cluster, initialTitle, type Instance } from './cluster.ts';
+import { type QuietWriter, quietPrefix } from './fault.ts';
 import { History, type Value } from './history.ts';
 import { type Answer, memberOf } from './http-client.ts';
 
@@ -7,7 +8,7 @@ import { type Answer, memberOf } from './http-client.ts';
  * Concurrent clients, each of which asks now this and now that instance, and note what they did and were told. All they
  * do is chosen by the seed; what they meet depends on the machine.
  */
-export class Clients {
+export class Clients implements QuietWriter {
   readonly history = new History();
   readonly counts = { reads: 0, hits: 0, writes: 0, unknown: 0, refused: 0, unanswered: 0 };
   /** Answers that the contract knows nothing of. */
@@ -18,6 +19,8 @@ export class Clients {
   readonly #visitors: string[] = [];
   /** Of all operations. Where little is written, what is wrong in the cache stays there for longer. */
   readonly #updateShare: number;
+  readonly #busyRows: readonly string[];
+  readonly #quietRows: readonly string[];
   readonly #met: Set<string>;
   #greatest: bigint;
   #count = 0;
@@ -28,6 +31,8 @@ export class Clients {
     this.#cluster = cluster;
     this.#chance = chance;
     this.#updateShare = chance.pick([0.04, 0.2]);
+    this.#quietRows = cluster.rows.slice(-quietCount);
+    this.#busyRows = cluster.rows.slice(0, -quietCount);
     this.#met = new Set([...cluster.rows, ...cluster.instances.map(({ probeRow }) => probeRow)]);
     this.#greatest = BigInt(Math.max(...cluster.rows.map(Number)));
     for (const id of cluster.rows) this.history.track(id, initialTitle(id));
@@ -41,6 +46,14 @@ export class Clients {
   async stop(): Promise<void> {
     this.#going = false;
     await Promise.all(this.#loops);
+  }
+
+  async writeQuietly(instance: Instance): Promise<void> {
+    const id = this.#chance.pick(this.#quietRows);
+    const value = quietPrefix + this.#unique(id);
+    const written = this.#write(instance, id, value, 'the fault', ['PUT', { title: value, content: value }]);
+    this.#loops.push(written.then(() => undefined));
+    if (!(await written)) await new Promise((resolve) => setTimeout(resolve, pauseAfterFailureMs[0]));
   }
 
   /** What an instance tells of every row, and of the lists. */
@@ -60,7 +73,7 @@ export class Clients {
 
   #step(by: string, chance: Chance, instance: Instance): Promise<boolean> {
     const dice = chance.next();
-    if (dice < this.#updateShare) return this.#update(instance, chance.pick(this.#cluster.rows), by);
+    if (dice < this.#updateShare) return this.#update(instance, chance.pick(this.#busyRows), by);
     if (dice < 0.7) return this.#read(instance, chance.pick(this.#cluster.rows), by);
     if (dice < 0.82) return this.#readList(instance, chance.pick(lists), by);
     return this.#stepWithVisitors(by, chance, instance);
@@ -218,6 +231,7 @@ const clientCount = 14;
 /** Least, and how much more by chance, in milliseconds. */
 const pauseMs = [2, 14] as const;
 const pauseAfterFailureMs = [40, 80] as const;
+const quietCount = 2;
 const mostVisitors = 12;
 const mostComplaints = 20;
 const pageSize = 100;

@@ -1,18 +1,26 @@
 import type { Cluster, Instance } from './cluster.ts';
 import type { HeldCommit } from './commit-gate.ts';
-import type { Fault } from './fault.ts';
+import { type Fault, type QuietWriter, quietPrefix } from './fault.ts';
 import { restartFromSnapshot, saveSnapshot } from './server-faults.ts';
 
-/** What happens between fence and COMMIT, and between COMMIT and release. The clients' own writes are what is held. */
+/** What happens between fence and COMMIT, and between COMMIT and release, of a write to a quiet row. */
 
 /** Long enough for some writes to come. */
 const waitMs = 8_000;
 
-async function hold(instance: Instance, what: 'request' | 'answer'): Promise<HeldCommit> {
+async function hold(writer: QuietWriter, instance: Instance, what: 'request' | 'answer'): Promise<HeldCommit> {
+  const state = { isHeld: false };
   const tooLate = setTimeout(() => instance.gate.letGo(), waitMs);
+  const write = async (): Promise<void> => {
+    // The first one may be refused: the database is busy for a moment.
+    while (!state.isHeld) await writer.writeQuietly(instance);
+  };
   try {
-    return await instance.gate.hold(what);
+    const held = instance.gate.hold(what, quietPrefix);
+    write().catch(() => undefined);
+    return await held;
   } finally {
+    state.isHeld = true;
     clearTimeout(tooLate);
   }
 }
@@ -36,9 +44,9 @@ function killBeforeCommit(fate: 'arrives later' | 'never arrives', also = '', me
   return {
     ...base,
     name: `kill -9 between fence and commit, COMMIT ${fate}${also}`,
-    async begin(cluster, chance) {
+    async begin(cluster, chance, writer) {
       const instance = chance.pick(cluster.instances);
-      const held = await hold(instance, 'request');
+      const held = await hold(writer, instance, 'request');
       await instance.kill();
       await meanwhile(cluster);
       return async () => {
@@ -55,9 +63,9 @@ function killBeforeRelease(also = '', meanwhile = nothing): Fault {
   return {
     ...base,
     name: `kill -9 between commit and release${also}`,
-    async begin(cluster, chance) {
+    async begin(cluster, chance, writer) {
       const instance = chance.pick(cluster.instances);
-      const held = await hold(instance, 'answer');
+      const held = await hold(writer, instance, 'answer');
       await instance.kill();
       await meanwhile(cluster);
       return async () => {
@@ -74,8 +82,8 @@ function slowCommit(name: string, lastsMs: number, meanwhile = nothing): Fault {
     ...base,
     name,
     lastsMs,
-    async begin(cluster, chance) {
-      const held = await hold(chance.pick(cluster.instances), 'request');
+    async begin(cluster, chance, writer) {
+      const held = await hold(writer, chance.pick(cluster.instances), 'request');
       await meanwhile(cluster);
       return () => held.deliver();
     },
@@ -89,10 +97,10 @@ const oldSnapshot: Fault = {
   losesRedis: true,
   redis: 'single',
   lastsMs: 600,
-  async begin(cluster, chance) {
+  async begin(cluster, chance, writer) {
     const instance = chance.pick(cluster.instances);
     await saveSnapshot(cluster);
-    const held = await hold(instance, 'request');
+    const held = await hold(writer, instance, 'request');
     await instance.kill();
     await restartFromSnapshot(cluster);
     return async () => {

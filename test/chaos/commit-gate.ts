@@ -7,8 +7,8 @@ import type { ProxyTarget } from '../harness/tcp-proxy.ts';
  * COMMIT, or between COMMIT and release, happens there and nowhere else. What is held outlives the client that sent it.
  */
 export type CommitGate = ProxyTarget & {
-  /** Holds the next COMMIT of a write, or the answer to it; resolves when there is one. */
-  hold(what: 'request' | 'answer'): Promise<HeldCommit>;
+  /** Holds the next COMMIT of a transaction that has `text` in it, or the answer to it; resolves when there is one. */
+  hold(what: 'request' | 'answer', text: string): Promise<HeldCommit>;
   /** Nothing more is held; whoever waits for a COMMIT is told that none came. */
   letGo(): void;
   /** Ends everything. Idempotent. */
@@ -22,13 +22,21 @@ export type HeldCommit = {
   drop(): void;
 };
 
-type Order = { readonly what: 'request' | 'answer'; take(held: HeldCommit): void; miss(error: Error): void };
+type Order = {
+  readonly what: 'request' | 'answer';
+  readonly text: string;
+  take(held: HeldCommit): void;
+  miss(error: Error): void;
+};
+
+/** The order for a transaction of which the client has sent this so far. */
+type TakeOrder = (transaction: string) => Order | undefined;
 
 export async function startCommitGate(target: ProxyTarget): Promise<CommitGate> {
   const sessions = new Set<Session>();
   let order: Order | undefined;
-  const takeOrder = (what?: Order['what']): Order | undefined => {
-    if (what !== undefined && order?.what !== what) return undefined;
+  const takeOrder: TakeOrder = (transaction) => {
+    if (order === undefined || !transaction.includes(order.text)) return undefined;
     const taken = order;
     order = undefined;
     return taken;
@@ -44,14 +52,17 @@ export async function startCommitGate(target: ProxyTarget): Promise<CommitGate> 
   });
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('a TCP server has a port');
-  const letGo = (): void => takeOrder()?.miss(new Error('no COMMIT came'));
+  const letGo = (): void => {
+    order?.miss(new Error('no COMMIT came'));
+    order = undefined;
+  };
   let closed: Promise<void> | undefined;
   return {
     host: LOOPBACK,
     port: address.port,
-    hold: (what) =>
+    hold: (what, text) =>
       new Promise((take, miss) => {
-        order = { what, take, miss };
+        order = { what, text, take, miss };
       }),
     letGo,
     close() {
@@ -70,7 +81,7 @@ class Session {
   readonly over: Promise<void>;
   readonly #client: Socket;
   readonly #server: Socket;
-  readonly #takeOrder: (what: Order['what']) => Order | undefined;
+  readonly #takeOrder: TakeOrder;
   /** Of the packet that has not arrived as a whole yet. */
   #partial: Buffer = Buffer.alloc(0);
   #heldRequests: Buffer[] | undefined;
@@ -78,10 +89,10 @@ class Session {
   /** Whoever gets the answer to the COMMIT that was let through. */
   #answerOrder: Order | undefined;
   #clientEnded = false;
-  /** Since the transaction began. */
-  #packets = 0;
+  /** What the client has sent since the transaction began. */
+  #transaction = '';
 
-  constructor(client: Socket, server: Socket, takeOrder: (what: Order['what']) => Order | undefined) {
+  constructor(client: Socket, server: Socket, takeOrder: TakeOrder) {
     this.#client = client;
     this.#server = server;
     this.#takeOrder = takeOrder;
@@ -123,16 +134,15 @@ class Session {
       this.#heldRequests.push(packet);
       return;
     }
-    this.#packets = isQuery(packet, 'START TRANSACTION') ? 0 : this.#packets + 1;
-    if (isQuery(packet, 'COMMIT') && this.#packets > mostOfBarrier) {
-      const order = this.#takeOrder('request');
-      if (order !== undefined) {
-        this.#heldRequests = [packet];
-        order.take({ deliver: () => this.#deliverRequest(), drop: () => this.destroy() });
-        return;
-      }
-      this.#answerOrder = this.#takeOrder('answer');
+    if (isQuery(packet, 'START TRANSACTION')) this.#transaction = '';
+    if (this.#transaction.length < mostRemembered) this.#transaction += packet.toString('latin1');
+    const order = isQuery(packet, 'COMMIT') ? this.#takeOrder(this.#transaction) : undefined;
+    if (order?.what === 'request') {
+      this.#heldRequests = [packet];
+      order.take({ deliver: () => this.#deliverRequest(), drop: () => this.destroy() });
+      return;
     }
+    this.#answerOrder ??= order;
     if (!this.#server.write(packet)) this.#client.pause();
   }
 
@@ -177,8 +187,7 @@ const headerBytes = 4;
 /** COM_QUERY of the client/server protocol. */
 const query = 3;
 
-/** The service also commits what writes nothing: its barrier, which prepares and executes one statement. */
-const mostOfBarrier = 4;
+const mostRemembered = 64 * 1024;
 
 /** Behind the command there may be attributes of the query, before its text. */
 function isQuery(packet: Buffer, text: string): boolean {

@@ -45,7 +45,7 @@ export async function runRound(
     for (const fault of faults) {
       const began = performance.now();
       try {
-        const report = await runFault(cluster, fault, chance);
+        const report = await runFault(cluster, clients, fault, chance);
         reports.push(report);
         tell(describeFault(report, began - origin));
       } catch (error) {
@@ -73,9 +73,9 @@ export async function runRound(
   return { plan, faults: reports, counts: clients.counts, operations: clients.history.size, failures, ...findings };
 }
 
-async function runFault(cluster: Cluster, fault: Fault, chance: Chance): Promise<FaultReport> {
+async function runFault(cluster: Cluster, clients: Clients, fault: Fault, chance: Chance): Promise<FaultReport> {
   const began = performance.now();
-  const end = await fault.begin(cluster, chance);
+  const end = await fault.begin(cluster, chance, clients);
   await pause(fault.lastsMs);
   await end();
   const lastedMs = Math.round(performance.now() - began);
