@@ -100,7 +100,7 @@ function openLink(client: Socket, target: ProxyTarget, conditions: LinkCondition
     reset() {
       links.delete(link);
       for (const pipe of pipes) pipe.close();
-      for (const socket of sockets()) socket.resetAndDestroy();
+      for (const socket of sockets()) end(socket);
     },
   };
   const watch = (socket: Socket): void => {
@@ -120,6 +120,12 @@ function openLink(client: Socket, target: ProxyTarget, conditions: LinkCondition
   links.add(link);
   watch(client);
   link.update();
+}
+
+/** By RST. Where a FIN is on its way the kernel refuses that, and Node would keep the handle for ever (`uv_tcp_close_reset`). */
+function end(socket: Socket): void {
+  if (socket.writableEnded) socket.destroy();
+  else socket.resetAndDestroy();
 }
 
 function listen(accept: (client: Socket) => void, port: number): Promise<Server> {

@@ -1,0 +1,3 @@
+import { describeChaos } from './fixed-set.ts';
+
+describeChaos('mariadb');

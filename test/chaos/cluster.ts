@@ -1,0 +1,269 @@
+import { Redis } from 'ioredis';
+import { createConnection, type RowDataPacket } from 'mysql2/promise';
+import { createSchema, type DatabaseSchema } from '../harness/database-schema.ts';
+import type { DatabaseServer } from '../harness/database-server.ts';
+import { eventually } from '../harness/eventually.ts';
+import { follow, type RedisSentinel, startSentinel } from '../harness/redis-sentinel.ts';
+import { type RedisServer, startRedis } from '../harness/redis-server.ts';
+import { type ServiceProcess, startServiceProcess } from '../harness/service-process.ts';
+import { startProxy, type TcpProxy } from '../harness/tcp-proxy.ts';
+import { type CommitGate, startCommitGate } from './commit-gate.ts';
+import { HttpClient } from './http-client.ts';
+
+/**
+ * The stage (no Redis Cluster): three instances of the service as processes over one Redis and one database. Each has links
+ * of its own, so that each can be cut alone:
+ *
+ *   instance -> proxy -> Redis
+ *   instance -> proxy -> gate that knows a COMMIT -> database
+ *
+ * Behind Sentinels the instances are told the address of the master itself, so that no proxy is between them and Redis.
+ */
+export type Cluster = {
+  readonly plan: ClusterPlan;
+  readonly instances: readonly Instance[];
+  readonly database: DatabaseServer;
+  /** The Redis that the instances use now. */
+  readonly redis: RedisServer;
+  /** Set behind Sentinels. */
+  readonly failover: Failover | undefined;
+  /** Ids of rows that are there from the beginning and stay; the probe of each instance has another one. */
+  readonly rows: readonly string[];
+  /** Past the service. */
+  query(sql: string): Promise<RowDataPacket[]>;
+  askRedis(...command: readonly string[]): Promise<unknown>;
+  /** Resolves when all instances are healthy and use Redis. */
+  ready(): Promise<void>;
+  /** Ends everything but the database server, whose schema goes. */
+  close(): Promise<void>;
+};
+
+export type ClusterPlan = {
+  readonly redis: 'single' | 'sentinel';
+  /** `WRITE_WITHOUT_CACHE`: with `accept` the one stated exception of the consistency holds. */
+  readonly writes: 'reject' | 'accept';
+};
+
+export type Failover = {
+  readonly sentinel: RedisSentinel;
+  /** Who is to be promoted. */
+  readonly replica: RedisServer;
+  /** Between the replica and its master. */
+  readonly wire: TcpProxy;
+  /** The replica is the master from now on. */
+  promoted(): void;
+};
+
+const instanceCount = 3;
+const rowCount = 8;
+
+/** Short, so that the end of a fault is soon the end of its consequences; long enough for a machine with two cores. */
+const settings = {
+  FENCE_MS: '5000',
+  LEASE_MS: '1000',
+  REDIS_TIMEOUT_MS: '250',
+  REDIS_BULK_TIMEOUT_MS: '500',
+  REDIS_CONNECT_TIMEOUT_MS: '1000',
+  DB_CONNECT_TIMEOUT_MS: '1000',
+  DB_ACQUIRE_TIMEOUT_MS: '1000',
+  DB_STATEMENT_TIMEOUT_MS: '2000',
+  DB_COMMIT_TIMEOUT_MS: '2500',
+  LOG_REQUESTS: 'false',
+  LOG_FORMAT: 'json',
+} as const;
+
+/** One process of the service, with the links it has; after a kill another one may take its place. */
+export class Instance {
+  readonly name: string;
+  /** A row of its own, to see whether it serves. */
+  readonly probeRow: string;
+  /** Undefined behind Sentinels. */
+  readonly toRedis: TcpProxy | undefined;
+  readonly toDatabase: TcpProxy;
+  readonly gate: CommitGate;
+  readonly #environment: Readonly<Record<string, string>>;
+  readonly #earlierLines: string[] = [];
+  #process: ServiceProcess | undefined;
+  #http: HttpClient | undefined;
+
+  constructor(parts: {
+    name: string;
+    probeRow: string;
+    toRedis: TcpProxy | undefined;
+    toDatabase: TcpProxy;
+    gate: CommitGate;
+    environment: Readonly<Record<string, string>>;
+  }) {
+    this.name = parts.name;
+    this.probeRow = parts.probeRow;
+    this.toRedis = parts.toRedis;
+    this.toDatabase = parts.toDatabase;
+    this.gate = parts.gate;
+    this.#environment = parts.environment;
+  }
+
+  /** All that the log has said, of killed processes too. */
+  get lines(): readonly string[] {
+    return [...this.#earlierLines, ...(this.#process?.lines ?? [])];
+  }
+
+  get http(): HttpClient {
+    if (this.#http === undefined) throw new Error(`${this.name} was not started`);
+    return this.#http;
+  }
+
+  async start(): Promise<void> {
+    this.#process = await startServiceProcess({ environment: this.#environment });
+    this.#http?.close();
+    this.#http = new HttpClient(this.#process.port);
+  }
+
+  /** SIGKILL; resolves when the process is gone. */
+  async kill(): Promise<void> {
+    const killed = this.#process;
+    if (killed === undefined) return;
+    killed.signal('SIGKILL');
+    await killed.ended;
+    await killed.stop();
+    this.#earlierLines.push(...killed.lines);
+    this.#process = undefined;
+  }
+
+  /** Standard error of the process that runs, or has ended by itself. */
+  get errors(): string {
+    return this.#process?.errors ?? '';
+  }
+
+  async inUse(): Promise<void> {
+    await this.#process?.line(/ is in use \(/);
+  }
+
+  async close(): Promise<void> {
+    await this.kill();
+    this.#http?.close();
+    await Promise.all([this.toRedis?.close(), this.toDatabase.close(), this.gate.close()]);
+  }
+}
+
+export async function startCluster(database: DatabaseServer, plan: ClusterPlan): Promise<Cluster> {
+  const schema = await createSchema(database, 'chaos');
+  const stops: (() => Promise<void>)[] = [schema.drop];
+  const close = async (): Promise<void> => {
+    for (const stop of stops.splice(0).toReversed()) await stop();
+  };
+  try {
+    const way = await startRedisServers(plan.redis, stops);
+    const instances: Instance[] = [];
+    for (let number = 1; number <= instanceCount; number += 1) {
+      const instance = await openInstance(number, schema, way, plan);
+      stops.push(() => instance.close());
+      instances.push(instance);
+    }
+    // The first one creates the tables.
+    for (const instance of instances.slice(0, 1)) await instance.start();
+    await Promise.all(instances.slice(1).map((instance) => instance.start()));
+    const query = (sql: string): Promise<RowDataPacket[]> => queryOn(schema, sql);
+    const rows = (await insertRows(query)).slice(instanceCount);
+    const ready = async (): Promise<void> => {
+      await Promise.all(instances.map((instance) => instance.inUse()));
+    };
+    await ready();
+    return {
+      plan,
+      instances,
+      database,
+      rows,
+      query,
+      ready,
+      close,
+      get redis() {
+        return way.master;
+      },
+      failover: way.failover,
+      askRedis: (...command) => askRedis(way.master, command),
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+type Way = { master: RedisServer; failover?: Failover };
+
+async function startRedisServers(kind: ClusterPlan['redis'], stops: (() => Promise<void>)[]): Promise<Way> {
+  const start = async (): Promise<RedisServer> => {
+    const server = await startRedis({ ownProcess: true });
+    stops.push(() => server.stop());
+    return server;
+  };
+  const master = await start();
+  if (kind === 'single') return { master };
+  const replica = await start();
+  const wire = await startProxy(master);
+  stops.push(() => wire.close());
+  await follow(replica, wire);
+  const sentinel = await startSentinel(master);
+  stops.push(() => sentinel.stop());
+  await eventually(async () => (await sentinel.replicas()).length === 1, 20_000);
+  const way: Way = { master };
+  const promoted = (): void => {
+    way.master = replica;
+  };
+  way.failover = { sentinel, replica, wire, promoted };
+  return way;
+}
+
+async function openInstance(number: number, schema: DatabaseSchema, way: Way, plan: ClusterPlan): Promise<Instance> {
+  const gate = await startCommitGate(schema);
+  const toDatabase = await startProxy(gate);
+  const toRedis = way.failover === undefined ? await startProxy(way.master) : undefined;
+  const sentinel = way.failover?.sentinel;
+  const environment = {
+    ...settings,
+    ...(toRedis === undefined ? {} : { REDIS_URL: `redis://${toRedis.host}:${toRedis.port}` }),
+    ...(sentinel === undefined
+      ? {}
+      : { REDIS_SENTINELS: `${sentinel.host}:${sentinel.port}`, REDIS_SENTINEL_NAME: sentinel.name }),
+    DB_HOST: toDatabase.host,
+    DB_PORT: String(toDatabase.port),
+    DB_USERNAME: schema.username,
+    DB_PASSWORD: schema.password,
+    DB_DATABASE: schema.name,
+    WRITE_WITHOUT_CACHE: plan.writes,
+  };
+  return new Instance({ name: `instance ${number}`, probeRow: String(number), toRedis, toDatabase, gate, environment });
+}
+
+async function queryOn(schema: DatabaseSchema, sql: string): Promise<RowDataPacket[]> {
+  const { host, port, username: user, password, name: database } = schema;
+  const connection = await createConnection({ host, port, user, password, database, connectTimeout: 5_000 });
+  try {
+    const [rows] = await connection.query<RowDataPacket[]>(sql);
+    return rows;
+  } finally {
+    await connection.end();
+  }
+}
+
+/** What a row holds before the first operation. */
+export const initialTitle = (id: string): string => `initial-${id}`;
+
+async function insertRows(query: (sql: string) => Promise<RowDataPacket[]>): Promise<string[]> {
+  await query("INSERT INTO users (id, name, email, password) VALUES (1, 'Ada', 'ada@example.com', '!')");
+  const ids = Array.from({ length: rowCount }, (_, index) => String(index + 1));
+  const values = ids.map((id) => `(${id}, '${initialTitle(id)}', '${initialTitle(id)}', 1, NOW(), NOW())`);
+  await query(`INSERT INTO posts (id, title, content, user_id, created_at, updated_at) VALUES ${values.join(', ')}`);
+  return ids;
+}
+
+async function askRedis(server: RedisServer, command: readonly string[]): Promise<unknown> {
+  const client = new Redis({ host: server.host, port: server.port, lazyConnect: true, retryStrategy: () => null });
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+    const [name = '', ...args] = command;
+    return await client.call(name, ...args);
+  } finally {
+    if (client.status !== 'end') client.disconnect();
+  }
+}
