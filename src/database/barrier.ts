@@ -47,10 +47,10 @@ export function claimRun(database: Database, run: string): Promise<string> {
   });
 }
 
-/** The run that is in use, `''` when none was ever claimed. */
-export async function readClaimedRun(database: Database): Promise<string> {
+/** The claim that counts now; its run is `''` when none was ever made. */
+export async function readClaim(database: Database): Promise<Claim> {
   const [row] = await database.query(select);
-  return row === undefined ? '' : toClaim(row).run;
+  return row === undefined ? { run: '', generation: '0' } : toClaim(row);
 }
 
 const select = 'SELECT run, generation FROM cache_barrier WHERE id = 1';

@@ -175,15 +175,21 @@ export class TrustedServer {
   async #probe(): Promise<void> {
     try {
       await this.#onTrusted(this.#commands, this.#options.timeoutMs, (call) => requireMaster(call));
-      const { claim } = this.#options;
-      if (claim !== undefined && this.#isLeft(await claim.read())) this.#leave('another Redis is in use by now');
+      await this.#compareClaim();
     } catch (error) {
       if (error instanceof NoMaster) this.#distrust(error.message);
     }
   }
 
-  #isLeft(claimed: string): boolean {
-    return this.#trusted && claimed !== this.#commands.runId;
+  /** Also the number counts: the others may have gone to another Redis and come back between two looks. */
+  async #compareClaim(): Promise<void> {
+    const { claim } = this.#options;
+    if (claim === undefined) return;
+    const era = this.#era;
+    const { run, generation } = await claim.read();
+    if (!this.#trusted || era !== this.#era) return;
+    if (run !== this.#commands.runId) this.#leave('another Redis is in use by now');
+    else if (generation !== this.#generation) this.#distrust('another Redis was in use meanwhile');
   }
 
   #leave(reason: string): void {
@@ -248,7 +254,8 @@ export class TrustedServer {
       const lost = await this.#lostTables();
       const obstacle = await this.#settling.pass();
       if (obstacle !== undefined && clock.now() < since + fenceMs) return obstacle;
-      const generation = await claim?.make(this.run ?? '');
+      // A link that was lost meanwhile throws here: nobody uses a run that is not known any more.
+      const generation = await claim?.make(this.#callOn(this.#commands, timeoutMs).ground.runId);
       // A claim of an earlier time, whose answer is late, is not the one that counts.
       if (generation !== undefined && era === this.#era) this.#generation = generation;
       await recover();
@@ -327,8 +334,8 @@ export interface TrustedServerOptions {
 export interface ClaimPort {
   /** Claims `run`; resolves with the number of the claim, a new one if another run was in use before. */
   make(run: string): Promise<string>;
-  /** The run in use. */
-  read(): Promise<string>;
+  /** The claim that counts now. */
+  read(): Promise<{ readonly run: string; readonly generation: string }>;
 }
 
 export interface TrustedCall extends Call {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { claimRun, holdBarrier, passBarrier, readClaimedRun } from '../../src/database/barrier.ts';
+import { claimRun, holdBarrier, passBarrier, readClaim } from '../../src/database/barrier.ts';
 import type { Database } from '../../src/database/database.ts';
 import { migrate } from '../../src/database/migrate.ts';
 import { databases, openMysql, type OwnDatabase } from '../harness/databases.ts';
@@ -87,14 +87,14 @@ describe.each(databases.map(({ name, open }) => [name, open] as const))('the bar
   });
 
   test('a run is claimed once; another one, and the first again, are claims of their own', async () => {
-    expect(await readClaimedRun(database)).toBe('');
+    expect(await readClaim(database)).toEqual({ run: '', generation: '0' });
     const first = await claimRun(database, 'a');
     expect(await claimRun(other, 'a')).toBe(first);
-    expect(await readClaimedRun(other)).toBe('a');
+    expect(await readClaim(other)).toEqual({ run: 'a', generation: first });
     const second = await claimRun(other, 'b');
     const third = await claimRun(database, 'a');
     expect(new Set([first, second, third]).size).toBe(3);
-    expect(await readClaimedRun(other)).toBe('a');
+    expect(await readClaim(other)).toEqual({ run: 'a', generation: third });
   });
 
   test('who holds it learns which run is in use, and that stays until the end', async () => {

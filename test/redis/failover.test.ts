@@ -48,7 +48,7 @@ function memoryClaim(): ClaimPort & { readonly generations: number } {
       run = claimed;
       return String(generations);
     },
-    read: async () => run,
+    read: async () => ({ run, generation: String(generations) }),
   };
 }
 
