@@ -1,0 +1,182 @@
+import { Cache } from '../../src/cache/cache.ts';
+import type { Key, KeyName } from '../../src/cache/key.ts';
+import type { Answer, Loaded } from '../../src/cache/read-through.ts';
+import { claimRun, holdBarrier, passBarrier, readClaim } from '../../src/database/barrier.ts';
+import { DatabaseOutbox, recordNames } from '../../src/database/outbox.ts';
+import type { LinkListener, RedisLink } from '../../src/redis/link.ts';
+import type { ClaimPort } from '../../src/redis/server.ts';
+import type { RedisStoreOptions } from '../../src/redis/store.ts';
+import { itemKey, namesAffectedBy, valueOf } from './data.ts';
+import type { DatabaseService } from './database/service.ts';
+import { SimulatedDatabase } from './database/simulated-database.ts';
+import { statements } from './database/statements.ts';
+import { describeCommand } from './describe-command.ts';
+import { Host } from './host.ts';
+import type { Flags } from './mutation.ts';
+import { MutableStore, withValueBeforeVersion } from './mutable-store.ts';
+import type { RedisService } from './redis/service.ts';
+import { SimulatedLink } from './redis/simulated-link.ts';
+import { limits, type Scenario } from './scenario.ts';
+
+/** The real engine over the real store in a simulated process. */
+export class Instance {
+  readonly host: Host;
+  readonly cache: Cache;
+  readonly store: MutableStore;
+  readonly database: SimulatedDatabase;
+  readonly links: SimulatedLink[] = [];
+  /** When the last recovery began that ended well; in events. */
+  recoveredAt = -1;
+  /** How many requests are under way. */
+  pending = 0;
+  readonly #surroundings: Surroundings;
+  readonly #reading = new Map<Key, Promise<Answer>>();
+  #pauses = 0;
+
+  constructor(name: string, surroundings: Surroundings) {
+    const { redis, database, scenario, flags } = surroundings;
+    const { timeline, random } = redis;
+    this.#surroundings = surroundings;
+    this.host = new Host(name, timeline, random);
+    this.database = new SimulatedDatabase(this.host, database, {
+      ...limits,
+      delayMs: scenario.databaseDelayMs,
+      deadlocks: scenario.deadlocks,
+      slowCommits: scenario.slowCommits,
+      valueOf,
+      onConnect: () => undefined,
+    });
+    this.store = new MutableStore(this.#storeOptions(), name, flags);
+    this.cache = new Cache(this.store, new DatabaseOutbox(this.database), this.host.clock, {
+      leaseMs: scenario.leaseMs,
+      fenceMs: limits.fenceMs,
+      withoutStore: scenario.withoutStore,
+      memoryBytes: scenario.memoryBytes,
+      auditShare: scenario.auditShare,
+      sweepMs: scenario.sweepMs,
+    });
+    this.store.connect();
+  }
+
+  #storeOptions(): RedisStoreOptions {
+    const { redis, flags } = this.#surroundings;
+    return {
+      ...limits,
+      reach: { kind: 'one', openLink: (name, listener) => this.#openLink(name, listener) },
+      subscribe: (channel, heard) => redis.subscribe(channel, (text) => void this.host.after(0, () => heard(text))),
+      clock: this.host.clock,
+      recover: async (wanted) => {
+        const began = this.host.timeline.events;
+        if (!flags.noSweepBeforeTrust) await this.cache.sweep(wanted);
+        this.recoveredAt = began;
+      },
+      barrier: flags.noBarrier ? async () => true : () => passBarrier(this.database),
+      claim: this.#claim(),
+      origin: () => this.database.origin,
+    };
+  }
+
+  #claim(): ClaimPort {
+    let own = '0';
+    return {
+      make: async (run) => {
+        own = await claimRun(this.database, run);
+        return own;
+      },
+      read: async () => {
+        const claim = await readClaim(this.database);
+        return this.#surroundings.flags.ignoresClaimNumber ? { ...claim, generation: own } : claim;
+      },
+    };
+  }
+
+  #openLink(name: string, listener: LinkListener): RedisLink {
+    const { redis, scenario, flags, log } = this.#surroundings;
+    const link = new SimulatedLink(name, this.host, redis, listener, {
+      connectTimeoutMs: limits.connectTimeoutMs,
+      delayMs: scenario.redisDelayMs,
+      describe: describeCommand,
+      log,
+    });
+    this.links.push(link);
+    return flags.valueBeforeVersion ? withValueBeforeVersion(link) : link;
+  }
+
+  read(key: Key): Promise<Answer> {
+    const { flags } = this.#surroundings;
+    const current = this.#reading.get(key);
+    if (flags.lateJoin && current !== undefined) return current;
+    const reading = this.cache.read(key, () => this.#load(key)).finally(() => this.#reading.delete(key));
+    if (flags.lateJoin) this.#reading.set(key, reading);
+    return reading;
+  }
+
+  async #load(key: Key): Promise<Loaded> {
+    const [[value] = []] = await this.database.query(statements.read, [key]);
+    const text = String(value);
+    return { value: Buffer.from(text), meta: metaOf(text), ttlMs: this.#surroundings.ttlMs() };
+  }
+
+  /** As `src/resources/writer.ts` does it: `change` says what the row is to be, `undefined` for no change. */
+  async write(
+    row: string,
+    change: (before: string | null) => string | null | undefined,
+  ): Promise<string | null | undefined> {
+    return await this.cache.write((beforeCommit) =>
+      this.database.transaction(async (transaction) => {
+        const inUse = await holdBarrier(transaction, this.database.dialect);
+        const [[before] = []] = await transaction.query(statements.lock, [row]);
+        const created = before === null;
+        const after = change(created ? null : String(before));
+        if (after === undefined) return undefined;
+        await transaction.execute(statements.write, [row, after, this.host.name]);
+        const names = namesAffectedBy(row);
+        const forgets = this.#surroundings.flags.forgetsNegativeEntry && created;
+        const affected = forgets ? names.filter((name) => name !== itemKey(row)) : names;
+        await beforeCommit(affected, (missed) => recordNames(transaction, missed), inUse);
+        this.#surroundings.onFenced(this);
+        return after;
+      }),
+    );
+  }
+
+  invalidate(names: readonly KeyName[]): Promise<void> {
+    return this.cache.invalidate(names);
+  }
+
+  /** SIGKILL: nothing of it goes on, but what is on its way to the servers. */
+  kill(): void {
+    this.host.kill();
+    for (const link of this.links) link.die();
+    this.database.cut(0);
+    void this.database.close();
+  }
+
+  /** SIGSTOP for a while. */
+  pause(ms: number): void {
+    this.#pauses += 1;
+    if (this.#pauses <= limits.mostPauses) this.host.pause(ms);
+  }
+
+  async close(): Promise<void> {
+    const closing = this.cache.close();
+    await this.store.close();
+    await closing;
+    await this.database.close();
+  }
+}
+
+export interface Surroundings {
+  readonly redis: RedisService;
+  readonly database: DatabaseService;
+  readonly scenario: Scenario;
+  readonly flags: Flags;
+  readonly log: (line: () => string) => void;
+  readonly ttlMs: () => number;
+  /** The moment before a COMMIT, when most can go wrong. */
+  readonly onFenced: (instance: Instance) => void;
+}
+
+export function metaOf(value: string): string {
+  return `of ${value}`;
+}

@@ -1,0 +1,118 @@
+import type { Mutation } from './mutation.ts';
+import type { FaultKind, Scenario } from './scenario.ts';
+
+const busy: Partial<Scenario> = { requests: 60, writes: 0.3, gapMs: 3, ttlMs: 60_000 };
+/** Loads and commits that take long beside the steps on Redis. */
+const slowDatabase: Partial<Scenario> = { ...busy, databaseDelayMs: 5, redisDelayMs: 0.2, slowCommits: 0.4, gapMs: 20 };
+const faulty = (...faults: FaultKind[]): Partial<Scenario> => ({ ...busy, faults, mostFaults: 6 });
+
+/**
+ * For each guard the change that takes it out, and what makes it likely that it is missed. `mutations.test.ts` shows that
+ * each is found; where a guard is doubled by another one, both are taken out, and the comment says so.
+ */
+export const mutations: readonly Mutation[] = [
+  {
+    name: 'fence',
+    scripts: [{ file: 'fence', find: "keep_fences(others == '' and own or others .. ' ' .. own)", replace: '' }],
+    scenario: slowDatabase,
+  },
+  {
+    name: 'lease token',
+    scripts: [
+      {
+        file: 'fill',
+        find: "if redis.call('HGET', guard_key, 'lease' .. suffix) ~= ARGV[5] then",
+        replace: 'if false then',
+      },
+    ],
+    scenario: busy,
+  },
+  {
+    // While a fence is open no lease is given out, and each that was is gone; so the check in fill alone is a second lock
+    // on the same door. It is needed once acquire hands out leases under a fence.
+    name: 'fence check in acquire and fill',
+    scripts: [
+      { file: 'acquire', find: "if open_of(stored, '') ~= '' then", replace: 'if false then' },
+      { file: 'fill', find: "if open_of(stored, '') ~= '' then", replace: 'if false then' },
+    ],
+    scenario: slowDatabase,
+  },
+  {
+    name: 'run id',
+    flags: { sameRunId: true },
+    scenario: faulty('redis restart'),
+  },
+  {
+    name: 'replication id',
+    flags: { sameReplicationId: true },
+    scenario: faulty('redis promoted anew'),
+  },
+  {
+    name: 'number of the claim',
+    flags: { ignoresClaimNumber: true },
+    scenario: { ...faulty('redis left'), gapMs: 100, requests: 80, redisDelayMs: 0.2 },
+  },
+  { name: 'no late join', flags: { lateJoin: true }, scenario: busy },
+  {
+    name: 'version before value',
+    flags: { valueBeforeVersion: true },
+    scenario: {
+      ...faulty('redis link held'),
+      mostFaults: 12,
+      redisDelayMs: 0.2,
+      databaseDelayMs: 0.2,
+      memoryBytes: 1_000,
+    },
+  },
+  {
+    name: 'outbox before trust',
+    flags: { noSweepBeforeTrust: true },
+    scenario: {
+      ...faulty('redis link lost'),
+      withoutStore: 'accept',
+      sweepMs: 1_000,
+      gapMs: 20,
+      mostFaults: 12,
+      writes: 0.5,
+    },
+  },
+  { name: 'unique versions', flags: { versionsReused: true }, scenario: busy },
+  {
+    name: 'own-fence-only release',
+    scripts: [{ file: 'release', find: 'keep_fences(open_of(stored, ARGV[4]))', replace: "keep_fences('')" }],
+    scenario: { ...slowDatabase, writes: 0.5, faults: [] },
+  },
+  { name: 'negative entry of a created row', flags: { forgetsNegativeEntry: true }, scenario: busy },
+  { name: 'validation', flags: { noValidation: true }, scenario: busy },
+  {
+    name: 'loss of the fence table',
+    scripts: [
+      {
+        file: 'prelude',
+        find: 'local settled = not lost and tonumber(opens_at) <= now',
+        replace: 'local settled = true',
+      },
+    ],
+    scenario: { ...faulty('evict fences', 'flush'), slowCommits: 0.4 },
+  },
+  { name: 'barrier', flags: { noBarrier: true }, scenario: { ...faulty('evict fences', 'flush'), slowCommits: 0.4 } },
+  {
+    name: 'identity of the database',
+    flags: { sameOrigin: true },
+    scenario: { ...faulty('database failover'), withoutStore: 'reject' },
+  },
+  {
+    // A write that was fenced may be acknowledged before its release: the fence stands. A change of another program has none.
+    name: 'release before acknowledgement',
+    flags: { acknowledgesBeforeRelease: true },
+    scenario: { ...busy, outsideWrites: true },
+  },
+];
+
+/** Throws when there is none of that name. */
+export function findMutation(name: string | undefined): Mutation | undefined {
+  if (name === undefined) return undefined;
+  const mutation = mutations.find((each) => each.name === name);
+  if (mutation === undefined) throw new RangeError(`There is no mutation "${name}"`);
+  return mutation;
+}
