@@ -77,9 +77,10 @@ export class Cache {
     let missed = 0;
     const swept = await this.#outbox.sweep(async (names) => {
       const some = names.filter(wanted);
+      const { run } = this.#store;
       const done = await this.#invalidateSome(some);
       missed += some.length - done.length;
-      return done;
+      return { names: this.#store.run === run ? done : [], run };
     });
     if (swept > 0) publish({ type: 'outbox', swept });
     if (missed > 0) throw new StoreUnavailable(`${missed} names of the outbox could not be invalidated`);

@@ -69,12 +69,19 @@ export class WriteFence {
    * store is answered with what was cached before.
    */
   async invalidate(names: readonly KeyName[]): Promise<void> {
-    const reached = await this.#reach(() => this.#store.release(names, this.#store.unique()));
+    const { run } = this.#store;
+    const released = await this.#reach(() => this.#store.release(names, this.#store.unique()));
+    const reached = released && (run === undefined || (await this.#isInUse(run)));
     publish({ type: 'invalidate', names, reached });
     if (reached) return;
     await this.#outbox.record(names);
     // Once more, now that the row is there: a store that swept an empty outbox in between trusts itself again.
     await this.#reach(() => this.#store.release(names, this.#store.unique()));
+  }
+
+  /** Others may have gone to another store. While the database is away nobody can say so, and none can go there. */
+  async #isInUse(run: string): Promise<boolean> {
+    return this.#store.run === run && (await this.#outbox.isInUse(run).catch(() => true));
   }
 
   async #fence(names: readonly KeyName[], token: string, inUse: string | undefined): Promise<boolean> {

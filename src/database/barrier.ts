@@ -36,9 +36,14 @@ export async function passBarrier(database: Database): Promise<boolean> {
   }
 }
 
-/** Says that `run` is in use from now. Resolves with the generation, a new one if another run was in use before. */
-export function claimRun(database: Database, run: string): Promise<string> {
-  return database.transaction(async (transaction) => {
+/**
+ * Says that `run` is in use from now. Resolves with the generation, a new one if another run was in use before. Waits for
+ * no write where it is in use already.
+ */
+export async function claimRun(database: Database, run: string): Promise<string> {
+  const current = await readClaim(database);
+  if (current.run === run) return current.generation;
+  return await database.transaction(async (transaction) => {
     const claimed = await lock(transaction, database.dialect.forUpdate);
     if (claimed.run === run) return claimed.generation;
     await transaction.execute('UPDATE cache_barrier SET run = ?, generation = generation + 1 WHERE id = 1', [run]);

@@ -1,5 +1,6 @@
 import type { KeyName } from '../cache/key.ts';
-import type { Outbox } from '../cache/outbox.ts';
+import type { Outbox, Reached } from '../cache/outbox.ts';
+import { holdBarrier, readClaim } from './barrier.ts';
 import type { Database, Queryable } from './database.ts';
 
 /** The outbox as a table beside the data, so that a name can be recorded in the transaction that makes it stale. */
@@ -14,28 +15,41 @@ export class DatabaseOutbox implements Outbox {
     await recordNames(this.#database, names);
   }
 
-  async sweep(invalidate: (names: readonly KeyName[]) => Promise<readonly KeyName[]>): Promise<number> {
+  async sweep(invalidate: (names: readonly KeyName[]) => Promise<Reached>): Promise<number> {
     const { integer } = this.#database.dialect;
     const select = `SELECT id, cache_key FROM cache_outbox WHERE id > ${integer} ORDER BY id LIMIT ${batchSize}`;
     let swept = 0;
     let after = '0';
     for (;;) {
       const rows = (await this.#database.query(select, [after])).map((row) => row.map(String));
-      const done = rows.length === 0 ? [] : await invalidate([...new Set(rows.map(([, name = '']) => name))]);
-      const gone = new Set(done);
-      const ids = rows.flatMap(([id = '', name = '']) => (gone.has(name) ? [id] : []));
-      await this.#forget(ids);
-      swept += ids.length;
+      if (rows.length > 0) {
+        const { names, run } = await invalidate([...new Set(rows.map(([, name = '']) => name))]);
+        const gone = new Set(names);
+        const ids = rows.flatMap(([id = '', name = '']) => (gone.has(name) ? [id] : []));
+        swept += await this.#forget(ids, run);
+      }
       after = rows.at(-1)?.[0] ?? after;
       if (rows.length < batchSize) return swept;
     }
   }
 
-  /** By id, not "up to": rows of transactions that commit out of order must not be deleted unread. */
-  async #forget(ids: readonly string[]): Promise<void> {
-    if (ids.length === 0) return;
-    const marks = ids.map(() => this.#database.dialect.integer).join(', ');
-    await this.#database.execute(`DELETE FROM cache_outbox WHERE id IN (${marks})`, ids);
+  async isInUse(run: string): Promise<boolean> {
+    return (await readClaim(this.#database)).run === run;
+  }
+
+  /**
+   * By id, not "up to": rows of transactions that commit out of order must not be deleted unread. And only for the store
+   * that is in use by then: another one, that was in use before and is again, still has what the rows tell of.
+   */
+  async #forget(ids: readonly string[], run: string | undefined): Promise<number> {
+    if (ids.length === 0) return 0;
+    const { dialect } = this.#database;
+    const marks = ids.map(() => dialect.integer).join(', ');
+    return await this.#database.transaction(async (transaction) => {
+      if (run !== undefined && (await holdBarrier(transaction, dialect)) !== run) return 0;
+      await transaction.execute(`DELETE FROM cache_outbox WHERE id IN (${marks})`, ids);
+      return ids.length;
+    });
   }
 }
 

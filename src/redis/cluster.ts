@@ -5,7 +5,8 @@ import { describeError } from '../errors.ts';
 import type { LinkListener, OpenLink, RedisLink, Reply } from './link.ts';
 import { type Place, placesWith } from './place.ts';
 import { asking, redirectionIn } from './redirection.ts';
-import { TrustedServer, type TrustedServerOptions } from './server.ts';
+import { TrustedServer } from './server.ts';
+import type { TrustedServerOptions } from './server-options.ts';
 import type { Servers, Steps } from './servers.ts';
 import { fenceTableOf, nodeName, parseSlots, slotOf, type SlotRange } from './slots.ts';
 

@@ -1,12 +1,13 @@
 import { publish } from '../cache/channels.ts';
-import { type Clock, pause } from '../cache/clock.ts';
+import { pause } from '../cache/clock.ts';
 import { StoreUnavailable } from '../cache/store.ts';
 import { describeError } from '../errors.ts';
-import { type Command, DeadlineExceeded, type OpenLink, type RedisLink, type Reply } from './link.ts';
+import { type Command, DeadlineExceeded, type RedisLink, type Reply } from './link.ts';
 import { NoMaster, requireMaster } from './run.ts';
 import { redirectionIn } from './redirection.ts';
 import * as scripts from './scripts.ts';
 import type { Call } from './scripts.ts';
+import type { TrustedServerOptions } from './server-options.ts';
 import { Settling } from './settling.ts';
 
 /**
@@ -36,6 +37,7 @@ export class TrustedServer {
   readonly #values: RedisLink;
   readonly #settling: Settling;
   #stopProbing: (() => void) | undefined;
+  #probing = false;
   /** Counts the times of being up, so that a recovery that ends after its connection can be told. */
   #era = 0;
   #trusted = false;
@@ -64,7 +66,8 @@ export class TrustedServer {
   /** Begins to connect; returns at once. Until the server is trusted, calls reject with `StoreUnavailable`. */
   connect(): void {
     this.#stopProbing = this.#options.clock.every(probeMs, () => {
-      if (this.#trusted) void this.#probe();
+      // One at a time: with the database away each takes longer than the pause between two.
+      if (this.#trusted && !this.#probing) void this.#probe();
     });
     this.#commands.connect();
     this.#values.connect();
@@ -173,11 +176,14 @@ export class TrustedServer {
    * was cut off from its Sentinels does not know that the others have gone to another.
    */
   async #probe(): Promise<void> {
+    this.#probing = true;
     try {
       await this.#onTrusted(this.#commands, this.#options.timeoutMs, (call) => requireMaster(call));
       await this.#compareClaim();
     } catch (error) {
       if (error instanceof NoMaster) this.#distrust(error.message);
+    } finally {
+      this.#probing = false;
     }
   }
 
@@ -301,41 +307,6 @@ export class TrustedServer {
     const { name } = this.#options;
     return name === undefined ? reason : `${name}: ${reason}`;
   }
-}
-
-export interface TrustedServerOptions {
-  /** Tells it apart from others. */
-  readonly name?: string;
-  readonly openLink: OpenLink;
-  readonly clock: Clock;
-  /** Deadline of a command of a few bytes, in milliseconds. */
-  readonly timeoutMs: number;
-  /** Deadline of a command that may carry a large value, in milliseconds. */
-  readonly bulkTimeoutMs: number;
-  /** How long a fence stands at most, in milliseconds: no COMMIT is out for longer. */
-  readonly fenceMs: number;
-  /** Invalidates what changed while the store was out of reach; the store is trusted once it resolves. */
-  readonly recover: () => Promise<void>;
-  /**
-   * Resolves with `true` when every transaction has ended that had set a fence before the call, with `false` when one of
-   * them would not end in time; rejects when the database is away.
-   */
-  readonly barrier: () => Promise<boolean>;
-  /** Says in the database which run is in use, so that those who are still at another find out. */
-  readonly claim?: ClaimPort;
-  /** Which database values are loaded from now: entries that were loaded from another one are not trusted. */
-  readonly origin: () => string;
-  /** A text that was never given out before. */
-  readonly unique: () => string;
-  /** The fence tables that are opened before the server is trusted. */
-  readonly settleFirst: readonly string[];
-}
-
-export interface ClaimPort {
-  /** Claims `run`; resolves with the number of the claim, a new one if another run was in use before. */
-  make(run: string): Promise<string>;
-  /** The claim that counts now. */
-  read(): Promise<{ readonly run: string; readonly generation: string }>;
 }
 
 export interface TrustedCall extends Call {

@@ -1,5 +1,6 @@
 import { fenceTable, type Place, placesWith } from './place.ts';
-import { TrustedServer, type TrustedServerOptions } from './server.ts';
+import { TrustedServer } from './server.ts';
+import type { TrustedServerOptions } from './server-options.ts';
 import type { Key } from '../cache/key.ts';
 
 /** The servers that the keys are on: one, or those of a cluster. */

@@ -7,7 +7,8 @@ import type { Command, OpenLink, Reply, Subscribe } from './link.ts';
 import type { Place } from './place.ts';
 import * as scripts from './scripts.ts';
 import { asArray, asBuffer, asNumber, asText, type Call } from './scripts.ts';
-import type { TrustedCall, TrustedServerOptions } from './server.ts';
+import type { TrustedCall } from './server.ts';
+import type { TrustedServerOptions } from './server-options.ts';
 import { OneServer, type Servers, type Steps } from './servers.ts';
 import { Validations } from './validations.ts';
 

@@ -175,6 +175,43 @@ describe('writing through the cache', () => {
     expect(recorded).toEqual([['k']]);
   });
 
+  test('an invalidation counts only in the store that is in use: else the names wait in the outbox for the others', async () => {
+    const { cache, store, outbox } = openEngine();
+    store.run = 'here';
+    outbox.inUse = 'here';
+    await cache.invalidate(['k']);
+    expect(outbox.names).toEqual([]);
+    outbox.inUse = 'elsewhere';
+    const events = await published(() => cache.invalidate(['k']));
+    expect(outbox.names).toEqual(['k']);
+    expect(events).toContainEqual({ type: 'invalidate', names: ['k'], reached: false });
+    // Nobody can go to another store without the database.
+    outbox.names = [];
+    outbox.isInUse = () => Promise.reject(new Error('database down'));
+    await cache.invalidate(['k']);
+    expect(outbox.names).toEqual([]);
+  });
+
+  test('what a store was told while another one came in its place counts for neither', async () => {
+    const { cache, store, outbox } = openEngine();
+    store.run = 'here';
+    outbox.inUse = 'here';
+    const release = store.release.bind(store);
+    store.release = async (...args) => {
+      await release(...args);
+      store.run = 'elsewhere';
+    };
+    await cache.invalidate(['k']);
+    expect(outbox.names).toEqual(['k']);
+    store.run = 'here';
+    await cache.sweep();
+    expect(outbox.names).toEqual(['k']);
+    store.release = release;
+    store.run = 'here';
+    await cache.sweep();
+    expect(outbox.names).toEqual([]);
+  });
+
   test('an error of the store that is no outage is not taken for one', async () => {
     const { cache, store } = openEngine();
     store.fence = () => Promise.reject(new TypeError('bug'));

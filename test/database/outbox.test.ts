@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Database } from '../../src/database/database.ts';
+import { claimRun } from '../../src/database/barrier.ts';
 import { migrate } from '../../src/database/migrate.ts';
 import { DatabaseOutbox, recordNames } from '../../src/database/outbox.ts';
 import { databases, type OwnDatabase } from '../harness/databases.ts';
@@ -23,12 +24,14 @@ describe.each(databases.map(({ name, open }) => [name, open] as const))('the out
   const waiting = async (): Promise<string[]> =>
     (await database.query('SELECT cache_key FROM cache_outbox ORDER BY id')).flat().map(String);
 
+  const all = (names: readonly string[], run?: string) => ({ names, run });
+
   /** Sweeps, and returns the batches that were to be invalidated. */
-  const sweep = async () => {
+  const sweep = async (run?: string) => {
     const batches: string[][] = [];
     const swept = await outbox.sweep(async (names) => {
       batches.push([...names]);
-      return names;
+      return all(names, run);
     });
     return { swept, batches };
   };
@@ -81,7 +84,7 @@ describe.each(databases.map(({ name, open }) => [name, open] as const))('the out
     const failing = outbox.sweep(async (names) => {
       batches += 1;
       if (batches === 2) throw new Error('the store is away');
-      return names;
+      return all(names);
     });
     await expect(failing).rejects.toThrow('the store is away');
     expect(await waiting()).toEqual(Array.from({ length: 100 }, (_, index) => `post:${500 + index}`));
@@ -91,7 +94,7 @@ describe.each(databases.map(({ name, open }) => [name, open] as const))('the out
   test('keeps just the names that could not be invalidated, and goes on with the next batch', async () => {
     await outbox.record(['post:1', 'post:away', 'post:2', 'post:away']);
     await outbox.record(Array.from({ length: 600 }, (_, index) => `post:${index}`));
-    const swept = await outbox.sweep(async (names) => names.filter((name) => name !== 'post:away'));
+    const swept = await outbox.sweep(async (names) => all(names.filter((name) => name !== 'post:away')));
     expect(swept).toBe(602);
     expect(await waiting()).toEqual(['post:away', 'post:away']);
     expect((await sweep()).batches).toEqual([['post:away']]);
@@ -101,7 +104,7 @@ describe.each(databases.map(({ name, open }) => [name, open] as const))('the out
     await outbox.record(['post:1']);
     const swept = await outbox.sweep(async (names) => {
       await outbox.record(['post:2']);
-      return names;
+      return all(names);
     });
     expect(swept).toBe(1);
     expect(await waiting()).toEqual(['post:2']);
@@ -124,11 +127,26 @@ describe.each(databases.map(({ name, open }) => [name, open] as const))('the out
       batches.push([...names]);
       gate.resolve();
       await early;
-      return names;
+      return all(names);
     });
     expect(batches).toEqual([['post:late']]);
     expect(await waiting()).toEqual(['post:early']);
     expect((await sweep()).batches).toEqual([['post:early']]);
+  });
+
+  test('what was invalidated in a store that is not in use, or not any more, is not forgotten', async () => {
+    await outbox.record(['post:1']);
+    await claimRun(database, 'one');
+    expect(await sweep('another')).toEqual({ swept: 0, batches: [['post:1']] });
+    const swept = await outbox.sweep(async (names) => {
+      await claimRun(database, 'another');
+      return all(names, 'one');
+    });
+    expect(swept).toBe(0);
+    expect(await waiting()).toEqual(['post:1']);
+    expect([await outbox.isInUse('one'), await outbox.isInUse('another')]).toEqual([false, true]);
+    expect((await sweep('another')).swept).toBe(1);
+    expect(await waiting()).toEqual([]);
   });
 
   test('two sweeps at once invalidate each name at least once, and both end', async () => {

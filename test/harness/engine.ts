@@ -2,7 +2,7 @@ import { type CacheEvent, cacheChannel } from '../../src/cache/channels.ts';
 import { Cache, type CacheOptions } from '../../src/cache/cache.ts';
 import type { KeyName } from '../../src/cache/key.ts';
 import { MemoryStore } from '../../src/cache/memory-store.ts';
-import type { Outbox } from '../../src/cache/outbox.ts';
+import type { Outbox, Reached } from '../../src/cache/outbox.ts';
 import type { Loaded } from '../../src/cache/read-through.ts';
 import { type CacheStore, StoreUnavailable } from '../../src/cache/store.ts';
 import { ManualClock } from './manual-clock.ts';
@@ -10,16 +10,24 @@ import { ManualClock } from './manual-clock.ts';
 /** An outbox that lives in memory: for the engine's own tests; the real one is a table. */
 export class MemoryOutbox implements Outbox {
   names: KeyName[] = [];
+  /** The store that is in use. */
+  inUse: string | undefined;
 
   async record(names: readonly KeyName[]): Promise<void> {
     this.names.push(...names);
   }
 
-  async sweep(invalidate: (names: readonly KeyName[]) => Promise<readonly KeyName[]>): Promise<number> {
+  async sweep(invalidate: (names: readonly KeyName[]) => Promise<Reached>): Promise<number> {
     const before = this.names.length;
-    const done = new Set(before === 0 ? [] : await invalidate([...this.names]));
-    this.names = this.names.filter((name) => !done.has(name));
+    if (before === 0) return 0;
+    const { names, run } = await invalidate([...this.names]);
+    if (run !== this.inUse) return 0;
+    this.names = this.names.filter((name) => !names.includes(name));
     return before - this.names.length;
+  }
+
+  async isInUse(run: string): Promise<boolean> {
+    return run === this.inUse;
   }
 }
 

@@ -2,7 +2,8 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { describe, expect, test } from '@jest/globals';
 import { Redis } from 'ioredis';
-import type { ClaimPort } from '../../src/redis/server.ts';
+import { systemClock } from '../../src/cache/clock.ts';
+import type { ClaimPort } from '../../src/redis/server-options.ts';
 import type { RedisStore } from '../../src/redis/store.ts';
 import { eventually } from '../harness/eventually.ts';
 import { type RedisServer, startRedis } from '../harness/redis-server.ts';
@@ -135,6 +136,39 @@ describe('the Redis store when its address leads to another master, or to none',
     await trusted(back);
     expect(await back.validate('k')).toBeNull();
     expect(await clientOf(old).hget('{k}:guard', 'version')).toBe(before);
+  });
+
+  test('looks one at a time at what is claimed, however long the database takes', async () => {
+    const probes: (() => void)[] = [];
+    const every = (ms: number, task: () => void): (() => void) => {
+      if (ms === 1_000) probes.push(task);
+      return systemClock.every(ms, task);
+    };
+    const answer = Promise.withResolvers<void>();
+    let looks = 0;
+    const claim = memoryClaim();
+    const slow: ClaimPort = {
+      make: claim.make,
+      read: async () => {
+        looks += 1;
+        await answer.promise;
+        return await claim.read();
+      },
+    };
+    const store = openRedisStore(await ownRedis(), { claim: slow, clock: { ...systemClock, every } });
+    closers.push(() => store.close());
+    await trusted(store);
+    const [probe = () => undefined] = probes;
+    probe();
+    await eventually(async () => looks === 1);
+    probe();
+    await store.ping();
+    expect(looks).toBe(1);
+    answer.resolve();
+    await eventually(async () => {
+      probe();
+      return looks > 1;
+    });
   });
 
   test('a replica refuses the deletion: the connections are made anew, because the address may lead elsewhere by now', async () => {

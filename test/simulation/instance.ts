@@ -1,10 +1,11 @@
 import { Cache } from '../../src/cache/cache.ts';
 import type { Key, KeyName } from '../../src/cache/key.ts';
+import type { Outbox } from '../../src/cache/outbox.ts';
 import type { Answer, Loaded } from '../../src/cache/read-through.ts';
 import { claimRun, holdBarrier, passBarrier, readClaim } from '../../src/database/barrier.ts';
 import { DatabaseOutbox, recordNames } from '../../src/database/outbox.ts';
 import type { LinkListener, RedisLink } from '../../src/redis/link.ts';
-import type { ClaimPort } from '../../src/redis/server.ts';
+import type { ClaimPort } from '../../src/redis/server-options.ts';
 import type { RedisStoreOptions } from '../../src/redis/store.ts';
 import { itemKey, namesAffectedBy, valueOf } from './data.ts';
 import type { DatabaseService } from './database/service.ts';
@@ -47,7 +48,7 @@ export class Instance {
       onConnect: () => undefined,
     });
     this.store = new MutableStore(this.#storeOptions(), name, flags);
-    this.cache = new Cache(this.store, new DatabaseOutbox(this.database), this.host.clock, {
+    this.cache = new Cache(this.store, this.#outbox(), this.host.clock, {
       leaseMs: scenario.leaseMs,
       fenceMs: limits.fenceMs,
       withoutStore: scenario.withoutStore,
@@ -76,15 +77,27 @@ export class Instance {
     };
   }
 
+  #outbox(): Outbox {
+    const outbox = new DatabaseOutbox(this.database);
+    if (!this.#surroundings.flags.sweepsAnywhere) return outbox;
+    return {
+      record: (names) => outbox.record(names),
+      isInUse: (run) => outbox.isInUse(run),
+      sweep: (invalidate) => outbox.sweep(async (names) => ({ ...(await invalidate(names)), run: undefined })),
+    };
+  }
+
   #claim(): ClaimPort {
     let own = '0';
     return {
       make: async (run) => {
         own = await claimRun(this.database, run);
+        this.#surroundings.log(() => `${this.host.name} claims ${run}: ${own}`);
         return own;
       },
       read: async () => {
         const claim = await readClaim(this.database);
+        this.#surroundings.log(() => `${this.host.name} finds the claim of ${claim.run}: ${claim.generation}`);
         return this.#surroundings.flags.ignoresClaimNumber ? { ...claim, generation: own } : claim;
       },
     };

@@ -25,6 +25,7 @@ export interface Flags {
   readonly lateJoin: boolean;
   readonly valueBeforeVersion: boolean;
   readonly noSweepBeforeTrust: boolean;
+  readonly sweepsAnywhere: boolean;
   readonly noBarrier: boolean;
   readonly versionsReused: boolean;
   readonly forgetsNegativeEntry: boolean;
@@ -40,6 +41,7 @@ export const noFlags: Flags = {
   lateJoin: false,
   valueBeforeVersion: false,
   noSweepBeforeTrust: false,
+  sweepsAnywhere: false,
   noBarrier: false,
   versionsReused: false,
   forgetsNegativeEntry: false,

@@ -6,7 +6,7 @@ import { mutations } from './mutations.ts';
 
 const scripts = join(import.meta.dirname, '..', '..', 'lua');
 
-/** Where the search begins, and how far it goes at most: each mutation is found within a fifth of that. */
+/** Where the search begins, and how far it goes at most: each mutation is found within a third of that. */
 const from = 1;
 const most = 1_500;
 

@@ -76,6 +76,20 @@ export const mutations: readonly Mutation[] = [
       writes: 0.5,
     },
   },
+  {
+    name: 'sweep in the store that is in use',
+    flags: { sweepsAnywhere: true },
+    scenario: {
+      ...faulty('redis left', 'database link lost'),
+      mostFaults: 14,
+      withoutStore: 'accept',
+      sweepMs: 100,
+      gapMs: 30,
+      writes: 0.3,
+      slowCommits: 0.4,
+      redisDelayMs: 0.2,
+    },
+  },
   { name: 'unique versions', flags: { versionsReused: true }, scenario: busy },
   {
     name: 'own-fence-only release',

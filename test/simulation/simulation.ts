@@ -86,13 +86,13 @@ async function recover(world: World, workload: Workload): Promise<void> {
 /** A round of reads on all instances. What is not well yet; `undefined` when all is. */
 async function missingOf(world: World, workload: Workload): Promise<string | undefined> {
   const answers: string[] = [];
-  const trusted = world.instances.every(({ store }) => store.downReason === undefined);
+  const settled = world.claimSettled && world.instances.every(({ store }) => store.downReason === undefined);
   world.tally.forgetLoads();
   for (const instance of world.instances) {
     for (const key of keys) workload.read(instance, key, (kind) => answers.push(kind));
   }
   await world.play(roundMs);
-  if (trusted) checkLoads(world);
+  if (settled) checkLoads(world);
   const distrustful = world.instances.find(({ store }) => store.downReason !== undefined);
   if (distrustful !== undefined) return `${distrustful.host.name}: ${distrustful.store.downReason}`;
   const hanging = world.instances.find(({ pending }) => pending > 0);

@@ -6,7 +6,7 @@ import { type Flags, type Mutation, noFlags, rewriteOf } from './mutation.ts';
 import { Oracle } from './oracle.ts';
 import { Random } from './random.ts';
 import { RedisService } from './redis/service.ts';
-import { drawScenario, type FaultKind, type Scenario } from './scenario.ts';
+import { drawScenario, type FaultKind, limits, type Scenario } from './scenario.ts';
 import { Tally } from './tally.ts';
 import { Timeline } from './timeline.ts';
 
@@ -34,6 +34,7 @@ export class World {
   #started = 0;
   #blurredUntil = 0;
   #failedOver = false;
+  #claimedAt = 0;
   #faultsEnded = false;
 
   constructor(seed: number, { mutation, log }: SimulationOptions) {
@@ -56,7 +57,8 @@ export class World {
       sameOrigin: this.flags.sameOrigin,
       onCommit: (report) => {
         this.oracle.committed(report);
-        const { changed, recorded, after } = report;
+        const { changed, recorded, before, after } = report;
+        if (before.claim !== after.claim) this.#claimedAt = this.timeline.now;
         if (changed.length === 0 && recorded.length === 0) return;
         this.log(
           () => `COMMIT of row ${changed.join()}, recorded ${recorded.join()}; now ${[...after.rows].join(' ')}`,
@@ -101,6 +103,11 @@ export class World {
 
   get blurredForMs(): number {
     return Math.max(0, this.#blurredUntil - this.timeline.now);
+  }
+
+  /** Whether all instances know which Redis is in use. */
+  get claimSettled(): boolean {
+    return this.timeline.now > this.#claimedAt + limits.longestBlurMs;
   }
 
   /** Once per run. */

@@ -121,6 +121,10 @@ export class Transaction {
     return this.#open;
   }
 
+  get hasChanges(): boolean {
+    return this.#writes.size + this.#recorded.size + this.#forgotten.size > 0 || this.#claim !== undefined;
+  }
+
   lock(name: string, mode: 'shared' | 'exclusive', granted: () => void): void {
     this.#server.lock(name).take(this, mode, granted);
   }

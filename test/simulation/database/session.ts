@@ -52,6 +52,11 @@ export class Session {
     });
   }
 
+  /** What changed nothing is not written to any log, and is over at once. */
+  get hasChanges(): boolean {
+    return this.#transaction.hasChanges;
+  }
+
   rollback(): void {
     this.#host.timeline.after(this.#options.delayMs, () => this.#transaction.rollback());
   }

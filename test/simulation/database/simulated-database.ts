@@ -95,7 +95,7 @@ export class SimulatedDatabase implements Database {
       throw error;
     }
     const { random } = this.#host;
-    const slow = random.chance(this.#options.slowCommits);
+    const slow = session.hasChanges && random.chance(this.#options.slowCommits);
     try {
       await session.commit(slow ? random.between(0, this.#options.longestCommitMs / 2) : this.#options.delayMs);
     } catch (error) {

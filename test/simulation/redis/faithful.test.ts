@@ -22,6 +22,9 @@ function comparable(reply: unknown): unknown {
   return reply;
 }
 
+const pairsOf = (reply: readonly unknown[]): Map<unknown, unknown> =>
+  new Map(reply.flatMap((each, index) => (index % 2 === 0 ? [[each, reply[index + 1]]] : [])));
+
 const firstWord = (error: unknown): string => (error instanceof Error ? (error.message.split(' ')[0] ?? '') : '');
 
 function simulated(server: SimulatedRedis, command: Command): unknown {
@@ -132,16 +135,18 @@ describe('the simulated Redis answers as the real one', () => {
       ),
       { minLength: 3, maxLength: 25 },
     );
-    // What a deadline is in a hash, is a time too.
-    const withoutTimes = (reply: unknown): unknown =>
-      JSON.parse(JSON.stringify(reply).replaceAll(/\b17\d{11}\b|\b1[89]\d{11}\b/g, 'time'));
+    // What a deadline is in a hash, is a time too. And the fields of a hash are in no order once one of them is long.
+    const withoutTimes = (reply: unknown, [name]: Command): unknown => {
+      const known = JSON.parse(JSON.stringify(reply).replaceAll(/\b17\d{11}\b|\b1[89]\d{11}\b/g, 'time'));
+      return name === 'HGETALL' && Array.isArray(known) ? pairsOf(known) : known;
+    };
     await fc.assert(
       fc.asyncProperty(sequences, async (sequence) => {
         await client.flushall();
         const other = openSimulated();
         for (const command of [opened, ...sequence]) {
-          const expected = withoutTimes(await real(client, command));
-          expect(withoutTimes(simulated(other, command))).toEqual(expected);
+          const expected = withoutTimes(await real(client, command), command);
+          expect(withoutTimes(simulated(other, command), command)).toEqual(expected);
         }
       }),
       { numRuns: 300 },
