@@ -7,7 +7,7 @@ import { systemClock } from './cache/clock.ts';
 import { MemoryStore } from './cache/memory-store.ts';
 import type { CacheStore } from './cache/store.ts';
 import type { Config } from './config.ts';
-import { claimRun, passBarrier, readClaim } from './database/barrier.ts';
+import { claimRun, passBarrier, readClaim, settleClaim } from './database/barrier.ts';
 import type { Database } from './database/database.ts';
 import { migrate } from './database/migrate.ts';
 import { MysqlDatabase } from './database/mysql.ts';
@@ -155,7 +155,11 @@ export function openCache({ settings, backend }: Config, database: Database): { 
     fenceMs: settings.FENCE_MS,
     recover: (wanted) => cache.sweep(wanted),
     barrier: () => passBarrier(database),
-    claim: { make: (run) => claimRun(database, run), read: () => readClaim(database) },
+    claim: {
+      make: (run) => claimRun(database, run),
+      read: () => readClaim(database),
+      settle: (generation) => settleClaim(database, generation),
+    },
     origin: () => database.origin,
   });
   const cache = toCache(store);

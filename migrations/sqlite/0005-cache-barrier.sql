@@ -1,5 +1,6 @@
 CREATE TABLE IF NOT EXISTS cache_barrier (
   id INTEGER PRIMARY KEY,
   run TEXT NOT NULL,
-  generation INTEGER NOT NULL
+  generation INTEGER NOT NULL,
+  settled INTEGER NOT NULL
 )

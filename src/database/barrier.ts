@@ -8,18 +8,28 @@ import { ConstraintViolation, type Database, type Dialect, type Queryable, type 
  * The store wants to know that when it has lost its memory, and with it perhaps the fence of a COMMIT that is still out.
  *
  * The row also says which run of which Redis is in use. Whoever comes to another one claims it, and then has the whole row:
- * so a write that finds its own Redis there can rely on that until it ends. Each claim has a number of its own.
+ * so a write that finds its own Redis there can rely on that until it ends. Each claim has a number of its own, and is
+ * settled once nobody can be answering from another Redis any more.
  */
 export interface Claim {
+  /** `''` when none was ever claimed. */
   readonly run: string;
   /** Counts the changes of `run`, in digits. */
   readonly generation: string;
+  readonly settled: boolean;
 }
 
-/** Holds a share until the transaction ends. Resolves with the run that is in use, `''` when none was ever claimed. */
-export async function holdBarrier(transaction: Queryable, dialect: Dialect): Promise<string> {
-  const { run } = await lock(transaction, dialect.forShare);
-  return run;
+/** Holds a share until the transaction ends. Resolves with the claim that counts until then. */
+export async function holdBarrier(transaction: Queryable, dialect: Dialect): Promise<Claim> {
+  return await lock(transaction, dialect.forShare);
+}
+
+/**
+ * The run in which a fence counts, `''` for none: until a claim is settled, there may be instances that answer from the
+ * Redis before it.
+ */
+export function storeInUse({ run, settled }: Claim): string {
+  return settled ? run : '';
 }
 
 /**
@@ -37,28 +47,37 @@ export async function passBarrier(database: Database): Promise<boolean> {
 }
 
 /**
- * Says that `run` is in use from now. Resolves with the generation, a new one if another run was in use before. Waits for
- * no write where it is in use already.
+ * Says that `run` is in use from now: a claim of its own, if another run was in use before. The first one ever is settled
+ * at once. Waits for no write where the run is in use already.
  */
-export async function claimRun(database: Database, run: string): Promise<string> {
+export async function claimRun(database: Database, run: string): Promise<Claim> {
   const current = await readClaim(database);
-  if (current.run === run) return current.generation;
+  if (current.run === run) return current;
   return await database.transaction(async (transaction) => {
     const claimed = await lock(transaction, database.dialect.forUpdate);
-    if (claimed.run === run) return claimed.generation;
-    await transaction.execute('UPDATE cache_barrier SET run = ?, generation = generation + 1 WHERE id = 1', [run]);
-    const { generation } = await lock(transaction, database.dialect.forUpdate);
-    return generation;
+    if (claimed.run === run) return claimed;
+    const settled = claimed.run === '' ? 1 : 0;
+    await transaction.execute(
+      'UPDATE cache_barrier SET run = ?, generation = generation + 1, settled = ? WHERE id = 1',
+      [run, settled],
+    );
+    return await lock(transaction, database.dialect.forUpdate);
   });
 }
 
-/** The claim that counts now; its run is `''` when none was ever made. */
-export async function readClaim(database: Database): Promise<Claim> {
-  const [row] = await database.query(select);
-  return row === undefined ? { run: '', generation: '0' } : toClaim(row);
+/** Says that nobody answers from another Redis than that of this claim any more. Nothing, if another one counts by now. */
+export async function settleClaim(database: Database, generation: string): Promise<void> {
+  const { integer } = database.dialect;
+  await database.execute(`UPDATE cache_barrier SET settled = 1 WHERE id = 1 AND generation = ${integer}`, [generation]);
 }
 
-const select = 'SELECT run, generation FROM cache_barrier WHERE id = 1';
+/** The claim that counts now. */
+export async function readClaim(database: Database): Promise<Claim> {
+  const [row] = await database.query(select);
+  return row === undefined ? { run: '', generation: '0', settled: true } : toClaim(row);
+}
+
+const select = 'SELECT run, generation, settled FROM cache_barrier WHERE id = 1';
 
 async function lock(transaction: Queryable, mode: string): Promise<Claim> {
   for (;;) {
@@ -66,13 +85,13 @@ async function lock(transaction: Queryable, mode: string): Promise<Claim> {
     if (row !== undefined) return toClaim(row);
     try {
       // The first one ever; its transaction then has the whole row.
-      await transaction.execute("INSERT INTO cache_barrier (id, run, generation) VALUES (1, '', 0)");
+      await transaction.execute("INSERT INTO cache_barrier (id, run, generation, settled) VALUES (1, '', 0, 1)");
     } catch (error) {
       if (!(error instanceof ConstraintViolation)) throw error;
     }
   }
 }
 
-function toClaim([run, generation]: Row): Claim {
-  return { run: String(run), generation: String(generation) };
+function toClaim([run, generation, settled]: Row): Claim {
+  return { run: String(run), generation: String(generation), settled: Number(settled) === 1 };
 }

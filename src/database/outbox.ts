@@ -46,7 +46,7 @@ export class DatabaseOutbox implements Outbox {
     const { dialect } = this.#database;
     const marks = ids.map(() => dialect.integer).join(', ');
     return await this.#database.transaction(async (transaction) => {
-      if (run !== undefined && (await holdBarrier(transaction, dialect)) !== run) return 0;
+      if (run !== undefined && (await holdBarrier(transaction, dialect)).run !== run) return 0;
       await transaction.execute(`DELETE FROM cache_outbox WHERE id IN (${marks})`, ids);
       return ids.length;
     });

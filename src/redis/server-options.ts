@@ -1,4 +1,5 @@
 import type { Clock } from '../cache/clock.ts';
+import type { ClaimPort } from './claim.ts';
 import type { OpenLink } from './link.ts';
 
 export interface TrustedServerOptions {
@@ -27,11 +28,4 @@ export interface TrustedServerOptions {
   readonly unique: () => string;
   /** The fence tables that are opened before the server is trusted. */
   readonly settleFirst: readonly string[];
-}
-
-export interface ClaimPort {
-  /** Claims `run`; resolves with the number of the claim, a new one if another run was in use before. */
-  make(run: string): Promise<string>;
-  /** The claim that counts now. */
-  read(): Promise<{ readonly run: string; readonly generation: string }>;
 }

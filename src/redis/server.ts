@@ -2,6 +2,7 @@ import { publish } from '../cache/channels.ts';
 import { pause } from '../cache/clock.ts';
 import { StoreUnavailable } from '../cache/store.ts';
 import { describeError } from '../errors.ts';
+import { ClaimLease, lookMs } from './claim.ts';
 import { type Command, DeadlineExceeded, type RedisLink, type Reply } from './link.ts';
 import { NoMaster, requireMaster } from './run.ts';
 import { redirectionIn } from './redirection.ts';
@@ -36,6 +37,7 @@ export class TrustedServer {
   readonly #commands: RedisLink;
   readonly #values: RedisLink;
   readonly #settling: Settling;
+  readonly #claim: ClaimLease | undefined;
   #stopProbing: (() => void) | undefined;
   #probing = false;
   /** Counts the times of being up, so that a recovery that ends after its connection can be told. */
@@ -48,11 +50,10 @@ export class TrustedServer {
   /** How many commands in a row were not answered in time. */
   #missed = 0;
   #breakerIsOpen = false;
-  /** Of the claim: a server that is used again after another one was has missed what happened there. */
-  #generation = '0';
 
   constructor(options: TrustedServerOptions) {
     this.#options = options;
+    this.#claim = options.claim === undefined ? undefined : new ClaimLease(options.claim, options.clock);
     this.#settling = new Settling({
       ...options,
       patienceMs: options.bulkTimeoutMs,
@@ -65,7 +66,7 @@ export class TrustedServer {
 
   /** Begins to connect; returns at once. Until the server is trusted, calls reject with `StoreUnavailable`. */
   connect(): void {
-    this.#stopProbing = this.#options.clock.every(probeMs, () => {
+    this.#stopProbing = this.#options.clock.every(lookMs, () => {
       // One at a time: with the database away each takes longer than the pause between two.
       if (this.#trusted && !this.#probing) void this.#probe();
     });
@@ -115,7 +116,7 @@ export class TrustedServer {
 
   /** The run of this server, where runs are claimed; `''` while it is down. */
   get run(): string | undefined {
-    return this.#options.claim === undefined ? undefined : (this.#commands.runId ?? '');
+    return this.#claim === undefined ? undefined : (this.#commands.runId ?? '');
   }
 
   /** Whether the fence table of this epoch was opened in time. */
@@ -145,6 +146,8 @@ export class TrustedServer {
     try {
       const result = await step({ ...call, trusted: this.#trustedPrefix(call) });
       this.#missed = 0;
+      // Looked at behind the answer: while it was under way, others may have gone to another server.
+      if (this.#claim?.isHeld === false) throw new StoreUnavailable('the claim on Redis was not confirmed in time');
       return result;
     } catch (error) {
       if (error instanceof DeadlineExceeded) this.#countMiss(error);
@@ -153,7 +156,7 @@ export class TrustedServer {
   }
 
   #trustedPrefix({ ground: { runId } }: Call): string {
-    return `${runId}.${this.#generation}.${this.#options.origin()}.`;
+    return `${runId}.${this.#claim?.generation ?? '0'}.${this.#options.origin()}.`;
   }
 
   #countMiss({ message }: DeadlineExceeded): void {
@@ -178,8 +181,8 @@ export class TrustedServer {
   async #probe(): Promise<void> {
     this.#probing = true;
     try {
+      await this.#lookAtClaim();
       await this.#onTrusted(this.#commands, this.#options.timeoutMs, (call) => requireMaster(call));
-      await this.#compareClaim();
     } catch (error) {
       if (error instanceof NoMaster) this.#distrust(error.message);
     } finally {
@@ -188,14 +191,12 @@ export class TrustedServer {
   }
 
   /** Also the number counts: the others may have gone to another Redis and come back between two looks. */
-  async #compareClaim(): Promise<void> {
-    const { claim } = this.#options;
-    if (claim === undefined) return;
+  async #lookAtClaim(): Promise<void> {
     const era = this.#era;
-    const { run, generation } = await claim.read();
+    const finding = await this.#claim?.look(this.#commands.runId);
     if (!this.#trusted || era !== this.#era) return;
-    if (run !== this.#commands.runId) this.#leave('another Redis is in use by now');
-    else if (generation !== this.#generation) this.#distrust('another Redis was in use meanwhile');
+    if (finding === 'left') this.#leave('another Redis is in use by now');
+    if (finding === 'renewed') this.#distrust('another Redis was in use meanwhile');
   }
 
   #leave(reason: string): void {
@@ -244,7 +245,7 @@ export class TrustedServer {
    * So the barrier comes first, whether or not any memory was lost; without it, as long as a COMMIT can be out.
    */
   async #tryToRecover(since: number, era: number): Promise<string | undefined> {
-    const { timeoutMs, fenceMs, clock, claim, recover } = this.#options;
+    const { timeoutMs, fenceMs, clock, recover } = this.#options;
     try {
       // A link that is down throws at once: in an async function, so that the other's answer is not left without a listener.
       await Promise.all(
@@ -261,9 +262,7 @@ export class TrustedServer {
       const obstacle = await this.#settling.pass();
       if (obstacle !== undefined && clock.now() < since + fenceMs) return obstacle;
       // A link that was lost meanwhile throws here: nobody uses a run that is not known any more.
-      const generation = await claim?.make(this.#callOn(this.#commands, timeoutMs).ground.runId);
-      // A claim of an earlier time, whose answer is late, is not the one that counts.
-      if (generation !== undefined && era === this.#era) this.#generation = generation;
+      await this.#claim?.make(this.#callOn(this.#commands, timeoutMs).ground.runId, () => era === this.#era);
       await recover();
       // Opened here so that the first readers need not wait for it. Without the barrier they open by themselves.
       if (obstacle === undefined) await this.#open(lost);
@@ -315,5 +314,4 @@ export interface TrustedCall extends Call {
 }
 
 const recoverRetryMs = 500;
-const probeMs = 1_000;
 const mostMisses = 3;

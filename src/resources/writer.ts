@@ -1,6 +1,6 @@
 import type { Cache } from '../cache/cache.ts';
 import { OutcomeUnknown, WriteRefused } from '../cache/write-fence.ts';
-import { holdBarrier } from '../database/barrier.ts';
+import { holdBarrier, storeInUse } from '../database/barrier.ts';
 import { ConstraintViolation, type Database, type Queryable, type SqlValue } from '../database/database.ts';
 import { recordNames } from '../database/outbox.ts';
 import { CatalogueError } from '../errors.ts';
@@ -79,11 +79,11 @@ export class ResourceWriter {
     try {
       return await this.#cache.write((beforeCommit) =>
         this.#database.transaction(async (transaction) => {
-          const run = await holdBarrier(transaction, this.#database.dialect);
+          const claim = await holdBarrier(transaction, this.#database.dialect);
           const done = await work(transaction);
           if (done.changed !== null) {
             const names = this.#resource.keysAffectedBy(done.changed);
-            await beforeCommit(names, (missed) => recordNames(transaction, missed), run);
+            await beforeCommit(names, (missed) => recordNames(transaction, missed), storeInUse(claim));
           }
           return done;
         }),

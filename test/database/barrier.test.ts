@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { claimRun, holdBarrier, passBarrier, readClaim } from '../../src/database/barrier.ts';
+import { claimRun, holdBarrier, passBarrier, readClaim, settleClaim, storeInUse } from '../../src/database/barrier.ts';
 import type { Database } from '../../src/database/database.ts';
 import { migrate } from '../../src/database/migrate.ts';
 import { databases, openMysql, type OwnDatabase } from '../harness/databases.ts';
@@ -87,14 +87,26 @@ describe.each(databases.map(({ name, open }) => [name, open] as const))('the bar
   });
 
   test('a run is claimed once; another one, and the first again, are claims of their own', async () => {
-    expect(await readClaim(database)).toEqual({ run: '', generation: '0' });
+    expect(await readClaim(database)).toEqual({ run: '', generation: '0', settled: true });
     const first = await claimRun(database, 'a');
-    expect(await claimRun(other, 'a')).toBe(first);
-    expect(await readClaim(other)).toEqual({ run: 'a', generation: first });
+    expect(await claimRun(other, 'a')).toEqual(first);
+    expect(await readClaim(other)).toEqual({ run: 'a', generation: first.generation, settled: true });
     const second = await claimRun(other, 'b');
     const third = await claimRun(database, 'a');
-    expect(new Set([first, second, third]).size).toBe(3);
-    expect(await readClaim(other)).toEqual({ run: 'a', generation: third });
+    expect(new Set([first, second, third].map(({ generation }) => generation)).size).toBe(3);
+    expect(await readClaim(other)).toEqual({ run: 'a', generation: third.generation, settled: false });
+  });
+
+  test('a claim counts for writes once it is settled, which is not mistaken for another claim', async () => {
+    const inUse = async (): Promise<string> => storeInUse(await readClaim(database));
+    expect(await inUse()).toBe('');
+    const first = await claimRun(database, 'a');
+    expect(await inUse()).toBe('a');
+    const second = await claimRun(other, 'b');
+    await settleClaim(database, first.generation);
+    expect(await inUse()).toBe('');
+    await settleClaim(database, second.generation);
+    expect(await inUse()).toBe('b');
   });
 
   test('who holds it learns which run is in use, and that stays until the end', async () => {
@@ -102,7 +114,7 @@ describe.each(databases.map(({ name, open }) => [name, open] as const))('the bar
     const gate = Promise.withResolvers<void>();
     const log: string[] = [];
     const holding = database.transaction(async (transaction) => {
-      log.push(await holdBarrier(transaction, database.dialect));
+      log.push((await holdBarrier(transaction, database.dialect)).run);
       await gate.promise;
       log.push('ends');
     });

@@ -3,7 +3,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { describe, expect, test } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { systemClock } from '../../src/cache/clock.ts';
-import type { ClaimPort } from '../../src/redis/server-options.ts';
+import type { ClaimPort } from '../../src/redis/claim.ts';
 import type { RedisStore } from '../../src/redis/store.ts';
 import { eventually } from '../harness/eventually.ts';
 import { type RedisServer, startRedis } from '../harness/redis-server.ts';
@@ -40,16 +40,24 @@ function clientOf({ host, port }: RedisServer): Redis {
 function memoryClaim(): ClaimPort & { readonly generations: number } {
   let run = '';
   let generations = 0;
+  let settled = true;
+  const current = () => ({ run, generation: String(generations), settled });
   return {
     get generations() {
       return generations;
     },
     make: async (claimed) => {
-      if (claimed !== run) generations += 1;
+      if (claimed !== run) {
+        generations += 1;
+        settled = run === '';
+      }
       run = claimed;
-      return String(generations);
+      return current();
     },
-    read: async () => ({ run, generation: String(generations) }),
+    read: async () => current(),
+    settle: async (generation) => {
+      settled ||= generation === String(generations);
+    },
   };
 }
 
@@ -148,7 +156,7 @@ describe('the Redis store when its address leads to another master, or to none',
     let looks = 0;
     const claim = memoryClaim();
     const slow: ClaimPort = {
-      make: claim.make,
+      ...claim,
       read: async () => {
         looks += 1;
         await answer.promise;

@@ -13,7 +13,7 @@ export const keys = [...rows.map(itemKey), list, `${list}#limit=1`] as const;
 export const initially: Committed = {
   rows: new Map([['1', '0']]),
   outbox: new Map(),
-  claim: { run: '', generation: 0 },
+  claim: { run: '', generation: 0, settled: true },
 };
 
 export function itemKey(row: string): KeyName {

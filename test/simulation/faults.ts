@@ -37,7 +37,7 @@ export function strike(kind: FaultKind, world: World, aim: Instance | undefined)
       return '';
     case 'redis left': {
       const ms = random.between(20, limits.longestDownMs);
-      world.blur(ms + limits.longestBlurMs);
+      world.split(ms);
       redis.leaveAndReturn(ms, (connection) => target.links.some((link) => link.isOn(connection)));
       return `by all but ${target.host.name} for ${ms.toFixed()} ms`;
     }
@@ -59,7 +59,7 @@ export function strike(kind: FaultKind, world: World, aim: Instance | undefined)
       server.forgetScripts();
       return '';
     case 'database link lost':
-      target.database.cut(random.between(0, random.chance(0.7) ? 10 : limits.longestDownMs));
+      world.cutFromDatabase(target, random.between(0, random.chance(0.7) ? 10 : limits.longestDownMs));
       return target.host.name;
     case 'database restart':
       database.restart(random.between(0.1, limits.longestDownMs));

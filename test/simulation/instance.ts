@@ -2,10 +2,10 @@ import { Cache } from '../../src/cache/cache.ts';
 import type { Key, KeyName } from '../../src/cache/key.ts';
 import type { Outbox } from '../../src/cache/outbox.ts';
 import type { Answer, Loaded } from '../../src/cache/read-through.ts';
-import { claimRun, holdBarrier, passBarrier, readClaim } from '../../src/database/barrier.ts';
+import { claimRun, holdBarrier, passBarrier, readClaim, settleClaim, storeInUse } from '../../src/database/barrier.ts';
 import { DatabaseOutbox, recordNames } from '../../src/database/outbox.ts';
 import type { LinkListener, RedisLink } from '../../src/redis/link.ts';
-import type { ClaimPort } from '../../src/redis/server-options.ts';
+import type { ClaimPort } from '../../src/redis/claim.ts';
 import type { RedisStoreOptions } from '../../src/redis/store.ts';
 import { itemKey, namesAffectedBy, valueOf } from './data.ts';
 import type { DatabaseService } from './database/service.ts';
@@ -91,15 +91,17 @@ export class Instance {
     let own = '0';
     return {
       make: async (run) => {
-        own = await claimRun(this.database, run);
+        const claim = await claimRun(this.database, run);
+        own = claim.generation;
         this.#surroundings.log(() => `${this.host.name} claims ${run}: ${own}`);
-        return own;
+        return claim;
       },
       read: async () => {
         const claim = await readClaim(this.database);
         this.#surroundings.log(() => `${this.host.name} finds the claim of ${claim.run}: ${claim.generation}`);
         return this.#surroundings.flags.ignoresClaimNumber ? { ...claim, generation: own } : claim;
       },
+      settle: (generation) => settleClaim(this.database, generation),
     };
   }
 
@@ -137,7 +139,8 @@ export class Instance {
   ): Promise<string | null | undefined> {
     return await this.cache.write((beforeCommit) =>
       this.database.transaction(async (transaction) => {
-        const inUse = await holdBarrier(transaction, this.database.dialect);
+        const claim = await holdBarrier(transaction, this.database.dialect);
+        const inUse = this.#surroundings.flags.trustsUnsettledClaim ? claim.run : storeInUse(claim);
         const [[before] = []] = await transaction.query(statements.lock, [row]);
         const created = before === null;
         const after = change(created ? null : String(before));

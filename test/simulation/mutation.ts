@@ -22,6 +22,7 @@ export interface Flags {
   readonly sameReplicationId: boolean;
   readonly sameOrigin: boolean;
   readonly ignoresClaimNumber: boolean;
+  readonly trustsUnsettledClaim: boolean;
   readonly lateJoin: boolean;
   readonly valueBeforeVersion: boolean;
   readonly noSweepBeforeTrust: boolean;
@@ -38,6 +39,7 @@ export const noFlags: Flags = {
   sameReplicationId: false,
   sameOrigin: false,
   ignoresClaimNumber: false,
+  trustsUnsettledClaim: false,
   lateJoin: false,
   valueBeforeVersion: false,
   noSweepBeforeTrust: false,

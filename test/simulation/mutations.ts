@@ -52,6 +52,11 @@ export const mutations: readonly Mutation[] = [
     flags: { ignoresClaimNumber: true },
     scenario: { ...faulty('redis left'), gapMs: 100, requests: 80, redisDelayMs: 0.2 },
   },
+  {
+    name: 'lease of the claim',
+    flags: { trustsUnsettledClaim: true },
+    scenario: { ...faulty('redis left'), gapMs: 40, requests: 80, redisDelayMs: 0.2, withoutStore: 'reject' },
+  },
   { name: 'no late join', flags: { lateJoin: true }, scenario: busy },
   {
     name: 'version before value',

@@ -85,6 +85,6 @@ export const limits = {
   mostPauses: 2,
   longestHoldMs: 1_200,
   longestDownMs: 1_500,
-  /** How long it takes at most until all know of a claim: a second, and what keeps them from asking. */
+  /** How long it takes at most until all know of a claim: the lease, and what keeps them from asking. */
   longestBlurMs: 5_000,
 } as const;

@@ -33,6 +33,8 @@ export class World {
   readonly #ambushes: FaultKind[] = [];
   #started = 0;
   #blurredUntil = 0;
+  #splitUntil = 0;
+  #cutOffUntil = 0;
   #failedOver = false;
   #claimedAt = 0;
   #faultsEnded = false;
@@ -96,9 +98,25 @@ export class World {
     else this.timeline.after(afterMs, () => this.#start());
   }
 
-  /** Two servers are in use, and nobody can tell who is right, for a documented while. */
-  blur(ms: number): void {
-    this.#blurredUntil = Math.max(this.#blurredUntil, this.timeline.now + ms);
+  /**
+   * Two Redis servers are in use. That must not be seen, but in two cases: the stated exception (a write is accepted while
+   * its instance cannot reach the Redis in use), and an instance that is cut off from the database at the same time.
+   */
+  split(ms: number): void {
+    const { now } = this.timeline;
+    this.#splitUntil = Math.max(this.#splitUntil, now + ms + limits.longestBlurMs);
+    if (this.scenario.withoutStore === 'accept' || now < this.#cutOffUntil) this.#blur();
+  }
+
+  cutFromDatabase(instance: Instance, ms: number): void {
+    const { now } = this.timeline;
+    instance.database.cut(ms);
+    this.#cutOffUntil = Math.max(this.#cutOffUntil, now + ms + limits.longestBlurMs);
+    if (now < this.#splitUntil) this.#blur();
+  }
+
+  #blur(): void {
+    this.#blurredUntil = Math.max(this.#blurredUntil, this.#splitUntil, this.#cutOffUntil);
   }
 
   get blurredForMs(): number {

@@ -11,6 +11,7 @@ export interface Committed {
 interface Claim {
   readonly run: string;
   readonly generation: number;
+  readonly settled: boolean;
 }
 
 export interface CommitReport {
@@ -141,8 +142,13 @@ export class Transaction {
     return this.#claim ?? this.#server.committed.claim;
   }
 
-  claimRun(run: string): void {
-    this.#claim = { run, generation: this.claim.generation + 1 };
+  claimRun(run: string, settled: boolean): void {
+    this.#claim = { run, generation: this.claim.generation + 1, settled };
+  }
+
+  settleClaim(generation: number): void {
+    const { claim } = this;
+    if (claim.generation === generation) this.#claim = { ...claim, settled: true };
   }
 
   record(names: readonly string[]): void {

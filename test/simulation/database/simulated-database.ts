@@ -76,10 +76,13 @@ export class SimulatedDatabase implements Database {
   /** A statement of its own, committed when it was run. */
   async #autocommit(sql: string, params: readonly SqlValue[]): Promise<Result> {
     return await this.#onSession(async (session) => {
-      const result = await session.run(sql, params);
-      if (!/^(READ|SELECT)/.test(sql)) await session.commit(this.#options.delayMs);
-      else session.rollback();
-      return result;
+      try {
+        const result = await session.run(sql, params);
+        if (!/^(READ|SELECT)/.test(sql)) await session.commit(this.#options.delayMs);
+        return result;
+      } finally {
+        session.rollback();
+      }
     });
   }
 

@@ -41,14 +41,20 @@ export function runStatement(
     transaction.writer = texts[2] ?? '';
     transaction.write(first, params[1] === null ? null : (texts[1] ?? null));
     rows([]);
-  } else if (sql.startsWith('SELECT run, generation FROM cache_barrier')) {
-    const answer = (): void => rows([[transaction.claim.run, transaction.claim.generation]]);
+  } else if (sql.startsWith('SELECT run, generation, settled FROM cache_barrier')) {
+    const answer = (): void =>
+      rows([[transaction.claim.run, transaction.claim.generation, Number(transaction.claim.settled)]]);
     const mode = sql.endsWith('FOR UPDATE') ? 'exclusive' : 'shared';
     if (sql.endsWith('id = 1')) answer();
     else transaction.lock('barrier', mode, answer);
   } else if (sql.startsWith('UPDATE cache_barrier SET run = ?')) {
-    transaction.claimRun(first);
+    transaction.claimRun(first, texts[1] === '1');
     rows([]);
+  } else if (sql.startsWith('UPDATE cache_barrier SET settled = 1')) {
+    transaction.lock('barrier', 'exclusive', () => {
+      transaction.settleClaim(Number(first));
+      rows([]);
+    });
   } else if (sql.startsWith('SELECT id, cache_key FROM cache_outbox WHERE id > ')) {
     const most = Number(/LIMIT (\d+)$/.exec(sql)?.[1]);
     const waiting = [...committed().outbox].filter(([id]) => id > Number(first)).toSorted(([a], [b]) => a - b);
