@@ -124,9 +124,10 @@ export const catalogue = {
     remedy: 'Configure the same secret on both sides.',
   },
   RESERVED_EVENT: {
-    message: 'The event name "{event}" is reserved by Socket.IO',
+    message: 'The event name "{event}" is reserved',
     retryable: false,
-    cause: '`connect`, `disconnect`, `error` and the like have a meaning of their own in Socket.IO.',
+    cause:
+      '`connect`, `disconnect`, `error` and the like have a meaning of their own in Socket.IO, and names that begin with `energex:` in this service.',
     remedy: 'Choose another event name.',
   },
   DATABASE_UNAVAILABLE: {

@@ -1,3 +1,5 @@
+import { isIP } from 'node:net';
+
 /**
  * Every setting of the service: name, type, default, description, in one table, and the kinds of values they have.
  * `docs/configuration.md` holds the same table and a test keeps the two equal. `config.ts` reads them.
@@ -78,6 +80,21 @@ function addresses(described: Described): Option<readonly Address[] | undefined>
     return list.filter((each) => each !== undefined);
   };
   return { ...described, kind: 'list of host:port', default: undefined, parse };
+}
+
+function networks(described: Described): Option<readonly string[]> {
+  const parse = (given: string): readonly string[] => {
+    const list = given.split(',').map((each) => each.trim());
+    for (const each of list) {
+      const [address = '', bits = '0', ...more] = each.split('/');
+      const most = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1;
+      if (more.length > 0 || !/^\d{1,3}$/.test(bits) || Number(bits) > most) {
+        throw new RangeError('must be a comma-separated list of addresses and networks such as 127.0.0.1,10.0.0.0/8');
+      }
+    }
+    return list;
+  };
+  return { ...described, kind: 'list of networks', default: [], shown: '', parse };
 }
 
 function addressIn(given: string): Address | undefined {
@@ -175,6 +192,17 @@ export const options = {
     secret: true,
     description: 'What `x-internal-secret` of `POST /internal/broadcast` must be; without it the endpoint answers 403.',
   }),
+  SOCKETS_PER_ADDRESS: integer(1_000, 1, 1_000_000, {
+    description: 'Most live connections of one address. Behind a proxy that is not in `TRUSTED_PROXIES` all have one.',
+  }),
+  TRUSTED_PROXIES: networks({
+    description: 'Proxies in front of the service, as addresses or networks, whose `X-Forwarded-For` is believed.',
+  }),
+  EVENT_LOG_ENTRIES: integer(10_000, 1, 10_000_000, {
+    description: 'Most live events that are kept for clients that come back.',
+  }),
+  EVENT_LOG_MB: integer(16, 1, 65_536, { description: 'Most memory for them, in MiB.' }),
+  EVENT_LOG_AGE_MS: integer(3_600_000, 1_000, 604_800_000, { description: 'How long they are kept at most.' }),
   MEMORY_TIER_MB: integer(64, 1, 65_536, { description: 'Bound of the in-process tier (L1), in MiB.' }),
   EMBEDDED_CACHE_MB: integer(64, 1, 65_536, {
     description: 'Bound of the in-process store of the embedded default, in MiB.',

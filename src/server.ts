@@ -20,7 +20,11 @@ import { addHealthRoute } from './http/health.ts';
 import { addInternalRoutes } from './http/internal.ts';
 import { addResourceRoutes } from './http/resource-routes.ts';
 import { Broadcaster } from './realtime/broadcaster.ts';
-import { openSocketServer } from './realtime/socket-server.ts';
+import type { EventLog } from './realtime/event-log.ts';
+import { MemoryEventLog } from './realtime/memory-event-log.ts';
+import { EventPublisher } from './realtime/publisher.ts';
+import { roomsOf } from './realtime/rooms.ts';
+import { SocketServer } from './realtime/socket-server.ts';
 import { addressOf, reportCache } from './operations/report.ts';
 import { reachRedis } from './redis/reach.ts';
 import { RedisStore } from './redis/store.ts';
@@ -48,7 +52,7 @@ export async function startServer(
   // the service from starting.
   await within(settings.DB_CONNECT_TIMEOUT_MS, preparation.firstAttempt);
   const stopReporting = reportCache(config, log);
-  const { store, cache } = openCache(config, database);
+  const { store, cache, eventLog } = openCache(config, database);
   let draining = false;
 
   const app = await buildApp({
@@ -57,13 +61,19 @@ export async function startServer(
     origins: settings.FRONTEND_URL,
     requestTimeoutMs: settings.REQUEST_TIMEOUT_MS,
   });
-  const sockets = openSocketServer(app.server, settings.FRONTEND_URL);
+  const sockets = new SocketServer(app.server, eventLog, systemClock, {
+    origins: settings.FRONTEND_URL,
+    mostPerAddress: settings.SOCKETS_PER_ADDRESS,
+    trustedProxies: settings.TRUSTED_PROXIES,
+    isRoom: roomsOf(resources),
+  });
+  const publisher = new EventPublisher(eventLog, systemClock, sockets);
   for (const resource of resources) {
     const reader = new ResourceReader(resource, cache, database);
-    addResourceRoutes(app, resource, reader, new ResourceWriter(resource, cache, database, sockets.publish));
+    addResourceRoutes(app, resource, reader, new ResourceWriter(resource, cache, database, publisher));
   }
   addHealthRoute(app, { redis: () => cache.ping(), mysql: () => database.ping(), draining: () => draining });
-  addInternalRoutes(app, new Broadcaster(cache, resources, sockets.publish), settings.REALTIME_API_SECRET);
+  addInternalRoutes(app, new Broadcaster(cache, resources, publisher), settings.REALTIME_API_SECRET);
 
   const housekeeping = setInterval(
     () => void forgetOldKeys(database, new Date()).catch(() => undefined),
@@ -75,6 +85,7 @@ export async function startServer(
     preparation.stop();
     await sockets.close();
     await closeApp(app, settings.SHUTDOWN_TIMEOUT_MS);
+    await publisher.close();
     await cache.close();
     await store.close();
     await within(closeDatabaseMs, database.close());
@@ -128,7 +139,7 @@ export function openDatabase({ settings, backend }: Config): Database {
 }
 
 /** The store needs the cache to recover, and the cache needs the store: the store is connected once both are there. */
-export function openCache({ settings, backend }: Config, database: Database): { store: CacheStore; cache: Cache } {
+export function openCache({ settings, backend }: Config, database: Database): OpenedCache {
   const toCache = (store: CacheStore): Cache =>
     new Cache(store, new DatabaseOutbox(database), systemClock, {
       leaseMs: settings.LEASE_MS,
@@ -138,6 +149,11 @@ export function openCache({ settings, backend }: Config, database: Database): { 
       auditShare: settings.AUDIT_PER_MILLION / 1_000_000,
       sweepMs,
     });
+  const bounds = {
+    mostEntries: settings.EVENT_LOG_ENTRIES,
+    mostBytes: settings.EVENT_LOG_MB * bytesPerMb,
+    longestMs: settings.EVENT_LOG_AGE_MS,
+  };
   if (backend.kind === 'embedded') {
     const runId = randomBytes(9).toString('base64url');
     const store = new MemoryStore({
@@ -145,7 +161,8 @@ export function openCache({ settings, backend }: Config, database: Database): { 
       now: () => systemClock.now(),
       runId,
     });
-    return { store, cache: toCache(store) };
+    const clock = { now: () => systemClock.now(), unique: () => store.unique() };
+    return { store, cache: toCache(store), eventLog: new MemoryEventLog({ ...bounds, ...clock }) };
   }
   const store = new RedisStore({
     ...reachRedis(backend.redis, settings.REDIS_CONNECT_TIMEOUT_MS),
@@ -164,7 +181,13 @@ export function openCache({ settings, backend }: Config, database: Database): { 
   });
   const cache = toCache(store);
   store.connect();
-  return { store, cache };
+  return { store, cache, eventLog: store.openEventLog(bounds) };
+}
+
+export interface OpenedCache {
+  readonly store: CacheStore;
+  readonly cache: Cache;
+  readonly eventLog: EventLog;
 }
 
 const bytesPerMb = 1024 * 1024;

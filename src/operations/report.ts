@@ -1,8 +1,9 @@
 import type { Logger } from 'pino';
 import { type CacheEvent, cacheChannel } from '../cache/channels.ts';
 import type { Config, RedisAddress } from '../config.ts';
+import { type RealtimeEvent, realtimeChannel } from '../realtime/channels.ts';
 
-/** What the log says of the cache: one line at the start, one whenever the store comes or goes, one for a difference. */
+/** What the log says of the cache: one line at the start, one whenever the store or the log of events comes or goes, one for a difference. */
 export function reportCache({ backend }: Config, log: Logger): () => void {
   if (backend.kind === 'embedded') {
     log.info('Cache: embedded, in this process (set REDIS_HOST and DB_HOST to use servers)');
@@ -28,9 +29,18 @@ export function reportCache({ backend }: Config, log: Logger): () => void {
       log.warn(`Cache: ${where} is not in use: ${event.reason}; reads go to the database`);
     }
   };
+  const reportEvents = (message: unknown): void => {
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+    const event = message as RealtimeEvent;
+    if (event.type !== 'event-log') return;
+    if (event.up) log.info('Live events: the log is in use again; clients are told to read anew');
+    else log.warn(`Live events: only for clients of this instance, until the log is back: ${event.reason}`);
+  };
   cacheChannel.subscribe(report);
+  realtimeChannel.subscribe(reportEvents);
   return () => {
     cacheChannel.unsubscribe(report);
+    realtimeChannel.unsubscribe(reportEvents);
   };
 }
 

@@ -2,7 +2,8 @@ import type { Cache } from '../cache/cache.ts';
 import { CatalogueError } from '../errors.ts';
 import { isIdentifierValue } from '../resources/identifier.ts';
 import type { Resource } from '../resources/resource.ts';
-import type { PublishEvent } from '../resources/writer.ts';
+import { type ChangeSink, roomsOfRow } from '../resources/row-events.ts';
+import { isOwnEvent } from './events.ts';
 
 /** Names that Socket.IO gives a meaning of its own: https://socket.io/docs/v4/emit-cheatsheet/#reserved-events */
 const reserved: ReadonlySet<string> = new Set([
@@ -19,12 +20,12 @@ const reserved: ReadonlySet<string> = new Set([
 export class Broadcaster {
   readonly #cache: Cache;
   readonly #resources: readonly Resource[];
-  readonly #publish: PublishEvent;
+  readonly #changes: ChangeSink;
 
-  constructor(cache: Cache, resources: readonly Resource[], publish: PublishEvent) {
+  constructor(cache: Cache, resources: readonly Resource[], changes: ChangeSink) {
     this.#cache = cache;
     this.#resources = resources;
-    this.#publish = publish;
+    this.#changes = changes;
   }
 
   /**
@@ -32,15 +33,17 @@ export class Broadcaster {
    * service: what is cached of it goes first, because the frontend reads again the moment it hears the event.
    */
   async broadcast(event: string, data: unknown): Promise<void> {
-    if (reserved.has(event)) throw new CatalogueError('RESERVED_EVENT', { params: { event } });
-    const names = this.#resources.flatMap((resource) => namesTold(resource, event, data));
+    if (reserved.has(event) || isOwnEvent(event)) throw new CatalogueError('RESERVED_EVENT', { params: { event } });
+    const rows = this.#resources.flatMap((resource) => rowsTold(resource, event, data));
+    const names = rows.flatMap(({ resource, id }) => resource.keysAffectedBy(id));
     if (names.length > 0) await this.#cache.invalidate(names);
-    this.#publish(event, data);
+    const rooms = rows.flatMap(({ resource, id }) => roomsOfRow(resource, id));
+    await this.#changes.publish({ event, data: JSON.stringify(data ?? null), rooms });
   }
 }
 
-function namesTold(resource: Resource, event: string, data: unknown): readonly string[] {
+function rowsTold(resource: Resource, event: string, data: unknown): { resource: Resource; id: string }[] {
   if (!Object.values(resource.events).includes(event)) return [];
   const id: unknown = Object(data).id;
-  return isIdentifierValue(id) ? resource.keysAffectedBy(String(id)) : [];
+  return isIdentifierValue(id) ? [{ resource, id: String(id) }] : [];
 }

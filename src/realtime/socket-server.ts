@@ -1,40 +1,138 @@
 import type { Server as HttpServer } from 'node:http';
-import { Server } from 'socket.io';
-import type { PublishEvent } from '../resources/writer.ts';
+import { Server, type Socket } from 'socket.io';
+import type { Clock } from '../cache/clock.ts';
+import { publish } from './channels.ts';
+import type { EventLog, LiveEvent, LoggedEvent } from './event-log.ts';
+import { drainEvent, sessionEvent } from './events.ts';
+import { ConnectionsPerAddress } from './limits.ts';
+import type { OwnClients } from './publisher.ts';
+import { Outgoing } from './outgoing.ts';
+import { audienceOf, Subscriptions } from './rooms.ts';
+import { aware, placeOf, Session, whereabouts } from './session.ts';
+import { EventTail } from './tail.ts';
 
-/** Live events to the browsers: Socket.IO 4 on the default namespace and path. */
-export interface SocketServer {
-  readonly publish: PublishEvent;
-  /** Ends all connections, in a way that makes the clients connect again, elsewhere. The HTTP server stays open. */
-  close(): Promise<void>;
+/**
+ * Live events to the browsers: Socket.IO 4 on the default namespace and path. What is in the event log goes to the clients
+ * of this instance in the log's order; what a client has missed is read from the log when it comes (`session.ts`).
+ */
+export class SocketServer implements OwnClients {
+  readonly #io: Server;
+  readonly #clock: Clock;
+  readonly #tail: EventTail;
+  readonly #connections: ConnectionsPerAddress;
+  readonly #outgoing = new Map<string, Outgoing>();
+  readonly #stopCutting: () => void;
+
+  constructor(http: HttpServer, log: EventLog, clock: Clock, options: SocketServerOptions) {
+    const { origins } = options;
+    this.#clock = clock;
+    this.#connections = new ConnectionsPerAddress(options.mostPerAddress, options.trustedProxies);
+    this.#io = new Server(http, {
+      cors: { origin: [...origins], credentials: true },
+      serveClient: false,
+      maxHttpBufferSize: longestMessageBytes,
+      // CORS does not cover WebSockets, so the handshake itself is checked. A client without `Origin` is no browser page of
+      // another site: browsers send it with every WebSocket and every cross-origin request.
+      allowRequest: (request, decide) => {
+        const { origin } = request.headers;
+        if (origin !== undefined && !origins.includes(origin)) {
+          decide('this origin may not connect; add it to FRONTEND_URL', false);
+        } else if (this.#connections.isFull(request)) {
+          decide('too many connections from this address; see SOCKETS_PER_ADDRESS and TRUSTED_PROXIES', false);
+        } else {
+          decide(null, true);
+        }
+      },
+    });
+    this.#tail = new EventTail(log, clock, {
+      deliver: (events) => this.#deliver(events),
+      lost: () => this.#io.to(aware).emit(sessionEvent, { ...whereabouts(this.#tail.position), recovered: false }),
+    });
+    this.#io.engine.on('connection', (connection: Socket['conn']) => this.#connections.count(connection));
+    this.#io.use((_socket, next) => void this.#admit(next));
+    this.#io.on('connection', (socket) => this.#welcome(socket, log, options.isRoom));
+    this.#stopCutting = clock.every(cutEveryMs, () => this.#cutSlowClients());
+    this.#tail.start();
+  }
+
+  follow(): Promise<void> {
+    return this.#tail.begun();
+  }
+
+  /** Sends an event that is not in the log. */
+  emitHere({ event, data, rooms }: LiveEvent): void {
+    const nowhere = { epoch: null, offset: null, version: null };
+    this.#io.to(audienceOf(rooms)).emit(event, JSON.parse(data), nowhere);
+  }
+
+  /** Who is connected hears what comes: so this instance must be following by then. */
+  async #admit(next: () => void): Promise<void> {
+    await this.#tail.begun();
+    next();
+  }
+
+  #welcome(socket: Socket, log: EventLog, isRoom: (name: string) => boolean): void {
+    const outgoing = new Outgoing(socket.conn);
+    this.#outgoing.set(socket.id, outgoing);
+    socket.on('disconnect', () => this.#outgoing.delete(socket.id));
+    const surroundings = { log, tail: this.#tail, clock: this.#clock };
+    const session = new Session(socket, new Subscriptions(socket, isRoom), outgoing, surroundings);
+    void session.begin();
+  }
+
+  #deliver(events: readonly LoggedEvent[]): void {
+    for (const event of events) {
+      this.#io.to(audienceOf(event.rooms)).emit(event.event, JSON.parse(event.data), placeOf(event));
+    }
+    publish({ type: 'deliver', events: events.length });
+    this.#cutSlowClients();
+  }
+
+  #cutSlowClients(): void {
+    for (const [id, outgoing] of this.#outgoing) {
+      if (!outgoing.isTooMuch) continue;
+      this.#outgoing.delete(id);
+      publish({ type: 'cut', reason: 'slow' });
+      outgoing.cut();
+    }
+  }
+
+  /**
+   * Ends all connections, in a way that makes the clients connect again, elsewhere; not all at once, so that those who take
+   * them are not overrun. The HTTP server stays open.
+   */
+  async close(): Promise<void> {
+    const sockets = [...this.#io.of('/').sockets.values()];
+    const spreadMs = Math.min(longestSpreadMs, sockets.length * msPerSocket);
+    this.#io.engine.opts.allowRequest = (_request, decide) => decide('shutting down', false);
+    const ends = sockets.map(async (socket) => {
+      const stayAwayMs = Math.floor(this.#clock.random() * (spreadMs + leastStayMs));
+      if (socket.rooms.has(aware)) socket.emit(drainEvent, { delayMs: stayAwayMs });
+      if (spreadMs > shortMs) await this.#clock.sleep(this.#clock.random() * spreadMs);
+      // A client that is told to disconnect (`disconnectSockets`) does not come back by itself. And one that is between two
+      // polls could only be told by waiting for its next, for up to 30 seconds.
+      socket.conn.close(true);
+    });
+    await Promise.all(ends);
+    this.#tail.stop();
+    this.#stopCutting();
+    this.#io.engine.close();
+    await this.#io.of('/').adapter.close();
+  }
+}
+
+export interface SocketServerOptions {
+  /** Those that may connect. */
+  readonly origins: readonly string[];
+  readonly mostPerAddress: number;
+  /** Addresses and networks whose `X-Forwarded-For` is believed. */
+  readonly trustedProxies: readonly string[];
+  readonly isRoom: (name: string) => boolean;
 }
 
 const longestMessageBytes = 64 * 1024;
-
-/**
- * `origins` are those that may connect. CORS does not cover WebSockets, so the handshake itself is checked. A client
- * without `Origin` is no browser page of another site: browsers send it with every WebSocket and every cross-origin request.
- */
-export function openSocketServer(server: HttpServer, origins: readonly string[]): SocketServer {
-  const io = new Server(server, {
-    cors: { origin: [...origins], credentials: true },
-    serveClient: false,
-    maxHttpBufferSize: longestMessageBytes,
-    allowRequest: (request, decide) => {
-      const { origin } = request.headers;
-      const isAllowed = origin === undefined || origins.includes(origin);
-      decide(isAllowed ? null : 'this origin may not connect; add it to FRONTEND_URL', isAllowed);
-    },
-  });
-  return {
-    publish: (event, data) => {
-      io.emit(event, data);
-    },
-    close: async () => {
-      // Only the connections are closed: a client that is told to disconnect (`disconnectSockets`) does not come back
-      // by itself, and one that is between two polls could only be told by waiting for its next, for up to 30 seconds.
-      io.engine.close();
-      await io.of('/').adapter.close();
-    },
-  };
-}
+const cutEveryMs = 1_000;
+const longestSpreadMs = 1_500;
+const msPerSocket = 1;
+const shortMs = 50;
+const leastStayMs = 500;

@@ -1,4 +1,5 @@
-import { asText, type Call } from './scripts.ts';
+import { asText } from './replies.ts';
+import type { Call } from './scripts.ts';
 
 /**
  * Which run of a server a connection leads to, out of its `INFO`: the run id, which is new with each start, and the

@@ -1,24 +1,20 @@
-import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { type Entry, type Fill, type Filled, StoreUnavailable } from '../cache/store.ts';
-import type { Command, RedisLink, Reply } from './link.ts';
+import type { Entry, Fill, Filled } from '../cache/store.ts';
+import type { RedisLink, Reply } from './link.ts';
 import type { Place } from './place.ts';
+import { asArray, asBuffer, asNumber, asText } from './replies.ts';
+import { type Argument, evaluate, loadScript, type Script } from './script.ts';
 
 /**
- * Typed calls of `lua/`: the only place that knows the arguments and replies of the scripts. What each does stands in
- * the header of its file.
+ * Typed calls of the steps in `lua/` on the cached values: the only place that knows their arguments and replies. What
+ * each does stands in the header of its file.
  */
 
-const folder = join(import.meta.dirname, '..', '..', 'lua');
-const prelude = readFileSync(join(folder, 'prelude.lua'), 'utf8');
-
-const acquireScript = loadScript('acquire');
-const fillScript = loadScript('fill');
-const surrenderScript = loadScript('surrender');
-const fenceScript = loadScript('fence');
-const releaseScript = loadScript('release');
-const settleScript = loadScript('settle');
+const acquireScript = loadScript('prelude', 'acquire');
+const fillScript = loadScript('prelude', 'fill');
+const surrenderScript = loadScript('prelude', 'surrender');
+const fenceScript = loadScript('prelude', 'fence');
+const releaseScript = loadScript('prelude', 'release');
+const settleScript = loadScript('prelude', 'settle');
 
 /** What each step is told about the server and the fence table. */
 export interface Ground {
@@ -126,18 +122,6 @@ export async function settle(call: Call, fences: string, epoch: string): Promise
   return asText(kind) === 'settled' ? { kind: 'settled' } : { kind: 'unsettled', epoch: asText(unsettled) };
 }
 
-interface Script {
-  readonly text: string;
-  readonly sha: string;
-}
-
-function loadScript(name: string): Script {
-  const text = `${prelude}\n${readFileSync(join(folder, `${name}.lua`), 'utf8')}`;
-  return { text, sha: createHash('sha1').update(text).digest('hex') };
-}
-
-type Argument = string | number | Buffer;
-
 function keysOf({ fences, value, guard }: Place): readonly string[] {
   return [fences, value, guard];
 }
@@ -147,10 +131,6 @@ async function run(call: Call, script: Script, place: Place, args: readonly Argu
   return reply;
 }
 
-/**
- * By digest, which the server usually has; with the text where it has lost it (a restart, `SCRIPT FLUSH`). Each step may
- * be repeated, so it does no harm that the digest was known to some of the calls and not to others.
- */
 async function runAll(
   { link, deadlineMs, ground }: Call,
   script: Script,
@@ -158,37 +138,10 @@ async function runAll(
   args: readonly Argument[],
 ): Promise<readonly Reply[]> {
   const all = [ground.runId, ground.epoch, ground.settleMs, ...args];
-  const commands = (name: string, body: string): Command[] =>
-    keys.map((each) => [name, body, each.length, ...each, ...all]);
-  try {
-    return await link.send(deadlineMs, commands('EVALSHA', script.sha));
-  } catch (error) {
-    if (!(error instanceof StoreUnavailable && error.message.startsWith('NOSCRIPT'))) throw error;
-    return await link.send(deadlineMs, commands('EVAL', script.text));
-  }
-}
-
-export function asArray(reply: Reply | undefined): readonly Reply[] {
-  if (Array.isArray(reply)) return reply;
-  throw unexpected('an array', reply);
-}
-
-export function asText(reply: Reply | undefined): string {
-  return asBuffer(reply).toString();
-}
-
-export function asBuffer(reply: Reply | undefined): Buffer {
-  if (Buffer.isBuffer(reply)) return reply;
-  throw unexpected('a string', reply);
-}
-
-export function asNumber(reply: Reply | undefined): number {
-  if (typeof reply === 'number') return reply;
-  throw unexpected('a number', reply);
-}
-
-/** Such a server is no Redis, or not one to rely on. */
-function unexpected(wanted: string, reply: unknown): StoreUnavailable {
-  const what = reply === null ? 'null' : Array.isArray(reply) ? 'an array' : typeof reply;
-  return new StoreUnavailable(`Redis replied ${what} where ${wanted} was expected`);
+  return await evaluate(
+    link,
+    deadlineMs,
+    script,
+    keys.map((each) => ({ keys: each, args: all })),
+  );
 }

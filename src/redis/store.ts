@@ -1,12 +1,17 @@
 import { randomBytes } from 'node:crypto';
+import type { Clock } from '../cache/clock.ts';
 import type { Key, KeyName } from '../cache/key.ts';
 import { Notices } from '../cache/notices.ts';
 import type { Acquired, CacheStore, Entry, Fill, Filled } from '../cache/store.ts';
 import { type ClusterOptions, ClusterServers } from './cluster.ts';
+import type { EventLog } from '../realtime/event-log.ts';
+import { RedisEventLog } from './event-log.ts';
+import type { Bounds } from './event-scripts.ts';
 import type { Command, OpenLink, Reply, Subscribe } from './link.ts';
 import type { Place } from './place.ts';
+import { asArray, asBuffer, asNumber, asText } from './replies.ts';
 import * as scripts from './scripts.ts';
-import { asArray, asBuffer, asNumber, asText, type Call } from './scripts.ts';
+import type { Call } from './scripts.ts';
 import type { TrustedCall } from './server.ts';
 import type { TrustedServerOptions } from './server-options.ts';
 import { OneServer, type Servers, type Steps } from './servers.ts';
@@ -16,6 +21,7 @@ import { Validations } from './validations.ts';
 export class RedisStore implements CacheStore {
   readonly #servers: Servers;
   readonly #subscribe: Subscribe;
+  readonly #clock: Clock;
   readonly #tokens = randomBytes(9).toString('base64url');
   readonly #notices = new Notices();
   readonly #channel = `energex:wake:${this.#tokens}`;
@@ -25,6 +31,7 @@ export class RedisStore implements CacheStore {
 
   constructor(options: RedisStoreOptions) {
     this.#subscribe = options.subscribe;
+    this.#clock = options.clock;
     this.#servers = this.#open({ ...options, unique: () => this.unique() });
   }
 
@@ -151,6 +158,16 @@ export class RedisStore implements CacheStore {
 
   get run(): string | undefined {
     return this.#servers.run;
+  }
+
+  /** The event log beside the values. */
+  openEventLog(bounds: Bounds): EventLog {
+    return new RedisEventLog(this.#servers, {
+      bounds,
+      clock: this.#clock,
+      subscribe: this.#subscribe,
+      unique: () => this.unique(),
+    });
   }
 
   unique(): string {

@@ -4,10 +4,11 @@ import { holdBarrier, storeInUse } from '../database/barrier.ts';
 import { ConstraintViolation, type Database, type Queryable, type SqlValue } from '../database/database.ts';
 import { recordNames } from '../database/outbox.ts';
 import { CatalogueError } from '../errors.ts';
+import type { ReservedVersion } from '../realtime/event-log.ts';
 import { IdempotencyKeys } from './idempotency.ts';
-import { toNumberWhereExact } from './identifier.ts';
 import { entityTag } from './reader.ts';
 import { type Fields, type Resource, writableColumns } from './resource.ts';
+import { type ChangeSink, rowEvent } from './row-events.ts';
 import { buildStatements, type Statements } from './statements.ts';
 
 /**
@@ -20,21 +21,21 @@ export class ResourceWriter {
   readonly #database: Database;
   readonly #statements: Statements;
   readonly #idempotency: IdempotencyKeys;
-  readonly #publish: PublishEvent;
+  readonly #changes: ChangeSink;
 
-  /** `publish` is called after a change has become visible to every reader, and before it is acknowledged. */
-  constructor(resource: Resource, cache: Cache, database: Database, publish: PublishEvent) {
+  /** `changes` is told after a change has become visible to every reader, and before it is acknowledged. */
+  constructor(resource: Resource, cache: Cache, database: Database, changes: ChangeSink) {
     this.#resource = resource;
     this.#cache = cache;
     this.#database = database;
     this.#statements = buildStatements(resource, database.dialect);
     this.#idempotency = new IdempotencyKeys(resource.name);
-    this.#publish = publish;
+    this.#changes = changes;
   }
 
   /** `fields` holds every writable column. Throws `UNKNOWN_REFERENCE`, `IDEMPOTENCY_KEY_REUSED`. */
   async create(fields: Fields, idempotencyKey?: string): Promise<Created> {
-    const { changed, result } = await this.#write<Created>(async (transaction) => {
+    const { changed, result, version } = await this.#write<Created>(async (transaction) => {
       if (idempotencyKey !== undefined) {
         const answer = await this.#idempotency.claim(transaction, idempotencyKey, fields, new Date());
         if (answer !== null) return { changed: null, result: { json: answer, id: idOf(answer), replayed: true } };
@@ -43,26 +44,26 @@ export class ResourceWriter {
       if (idempotencyKey !== undefined) await this.#idempotency.record(transaction, idempotencyKey, json);
       return { changed: id, result: { json, id, replayed: false } };
     });
-    if (changed !== null) this.#publish(this.#resource.events.created, JSON.parse(result.json));
+    if (changed !== null) await this.#tell('created', changed, result.json, version);
     return result;
   }
 
   /** Sets the given columns. Throws `NOT_FOUND`, `PRECONDITION_FAILED`. Resolves with the JSON of the row. */
   async update(id: string, fields: Fields, precondition: Precondition): Promise<string> {
-    const { changed, result } = await this.#write<string>(async (transaction) => {
+    const { changed, result, version } = await this.#write<string>(async (transaction) => {
       const { current, before } = await this.#lock(transaction, id, precondition);
       const given = Object.keys(fields).filter((name) => fields[name] !== current[name]);
       if (given.length === 0) return { changed: null, result: before };
       await transaction.execute(this.#statements.update(given), [...given.map((name) => fields[name] ?? null), id]);
       return { changed: id, result: await this.#select(transaction, id) };
     });
-    if (changed !== null) this.#publish(this.#resource.events.updated, JSON.parse(result));
+    if (changed !== null) await this.#tell('updated', id, result, version);
     return result;
   }
 
   /** Throws `NOT_FOUND`, `PRECONDITION_FAILED`, `NOT_OWNER` when `owner` is given and is another. */
   async remove(id: string, owner: string | undefined, precondition: Precondition): Promise<void> {
-    await this.#write(async (transaction) => {
+    const { version } = await this.#write(async (transaction) => {
       const { current } = await this.#lock(transaction, id, precondition);
       const column = this.#resource.owner;
       if (owner !== undefined && column !== undefined && String(current[column]) !== owner) {
@@ -71,23 +72,39 @@ export class ResourceWriter {
       await transaction.execute(this.#statements.remove, [id]);
       return { changed: id, result: undefined };
     });
-    this.#publish(this.#resource.events.deleted, { id: toNumberWhereExact(id) });
+    await this.#tell('deleted', id, undefined, version);
+  }
+
+  async #tell(
+    what: keyof Resource['events'],
+    id: string,
+    json: string | undefined,
+    version: ReservedVersion | undefined,
+  ): Promise<void> {
+    await this.#changes.publish(rowEvent(this.#resource, what, id, json, version));
   }
 
   /** The fenced transaction around `work`, which says the id of the row it changed. */
-  async #write<T>(work: (transaction: Queryable) => Promise<Done<T>>): Promise<Done<T>> {
+  async #write<T>(
+    work: (transaction: Queryable) => Promise<Done<T>>,
+  ): Promise<Done<T> & { readonly version: ReservedVersion | undefined }> {
+    let version: ReservedVersion | undefined;
     try {
-      return await this.#cache.write((beforeCommit) =>
+      const written = await this.#cache.write((beforeCommit) =>
         this.#database.transaction(async (transaction) => {
           const claim = await holdBarrier(transaction, this.#database.dialect);
           const done = await work(transaction);
           if (done.changed !== null) {
             const names = this.#resource.keysAffectedBy(done.changed);
-            await beforeCommit(names, (missed) => recordNames(transaction, missed), storeInUse(claim));
+            [version] = await Promise.all([
+              this.#changes.reserve(),
+              beforeCommit(names, (missed) => recordNames(transaction, missed), storeInUse(claim)),
+            ]);
           }
           return done;
         }),
       );
+      return { ...written, version };
     } catch (error) {
       if (error instanceof OutcomeUnknown) throw new CatalogueError('COMMIT_UNKNOWN', { cause: error });
       if (error instanceof WriteRefused) throw new CatalogueError('CACHE_UNREACHABLE', { cause: error });
@@ -135,9 +152,6 @@ export class ResourceWriter {
     return this.#resource.toJson(row);
   }
 }
-
-/** Sends a live event to every client. */
-export type PublishEvent = (event: string, data: unknown) => void;
 
 /** Whether a row with this entity tag may be changed (`If-Match`). */
 export type Precondition = (etag: string) => boolean;

@@ -99,6 +99,7 @@ describe('every option', () => {
       'a.example',
     ],
     REALTIME_API_SECRET: ['s', 's'],
+    TRUSTED_PROXIES: ['127.0.0.1, 10.0.0.0/8,::1/128', ['127.0.0.1', '10.0.0.0/8', '::1/128'], '10.0.0.0/33'],
     WRITE_WITHOUT_CACHE: ['reject', 'reject', 'never'],
     LOG_LEVEL: ['silent', 'silent', 'loud'],
     LOG_FORMAT: ['pretty', 'pretty', 'xml'],

@@ -7,6 +7,7 @@ import { DatabaseOutbox } from '../../src/database/outbox.ts';
 import { posts } from '../../src/resources/posts/posts.ts';
 import { ResourceReader } from '../../src/resources/reader.ts';
 import type { Resource } from '../../src/resources/resource.ts';
+import type { ChangeSink } from '../../src/resources/row-events.ts';
 import { ResourceWriter } from '../../src/resources/writer.ts';
 import { CuttableStore } from './engine.ts';
 
@@ -24,9 +25,12 @@ export function openResource(database: Database, resource: Resource = posts, opt
     ...options,
   });
   const events: { event: string; data: unknown }[] = [];
-  const publish = (event: string, data: unknown): void => void events.push({ event, data });
+  const changes: ChangeSink = {
+    reserve: async () => undefined,
+    publish: async ({ event, data }) => void events.push({ event, data: JSON.parse(data) }),
+  };
   const reader = new ResourceReader(resource, cache, database);
-  const writer = new ResourceWriter(resource, cache, database, publish);
+  const writer = new ResourceWriter(resource, cache, database, changes);
   return { store, outbox, cache, events, reader, writer };
 }
 

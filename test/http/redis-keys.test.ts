@@ -17,7 +17,7 @@ async function keysOf(given: OnStage): Promise<string[]> {
 
 /** Those of values: guards come and go with leases. */
 async function valueKeys(given: OnStage): Promise<string[]> {
-  return (await keysOf(given)).filter((key) => !key.endsWith(':guard'));
+  return (await keysOf(given)).filter((key) => !key.endsWith(':guard') && !key.includes('energex:'));
 }
 
 /** The bytes of `data` as they stand in an answer. */

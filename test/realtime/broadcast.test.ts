@@ -106,7 +106,7 @@ describeService('bodies of /internal/broadcast', { on: embeddedStage, environmen
       expect(reply.status).toBe(400);
       expect(reply.json).toMatchObject({
         code: 'RESERVED_EVENT',
-        message: `The event name "${event}" is reserved by Socket.IO`,
+        message: `The event name "${event}" is reserved`,
       });
       await broadcast(given, { event: 'end', data: null });
       await client.hears(1);

@@ -73,7 +73,9 @@ describeService('live events of writes', {}, (given) => {
     await insertPost(given.database, { id: 1 });
     const headers = { 'idempotency-key': 'key-1' };
     const body = { title: 't', content: 'c', user_id: 1 };
+    const earlier = await connect(given.service.url);
     await given.service.request('POST', '/cache/posts', body, headers);
+    await earlier.hears(1);
     const client = await connect(given.service.url);
     const statuses = [
       await given.service.request('POST', '/cache/posts', body, headers),
