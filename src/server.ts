@@ -6,6 +6,9 @@ import { Cache } from './cache/cache.ts';
 import { systemClock } from './cache/clock.ts';
 import { MemoryStore } from './cache/memory-store.ts';
 import type { CacheStore } from './cache/store.ts';
+import { type Checkpoint, MemoryCheckpoint } from './change-feed/checkpoint.ts';
+import { type FeedParts, openFeed } from './change-feed/feed.ts';
+import type { Follower } from './change-feed/follower.ts';
 import type { Config } from './config.ts';
 import { claimRun, passBarrier, readClaim } from './database/barrier.ts';
 import type { Database } from './database/database.ts';
@@ -21,7 +24,10 @@ import { addInternalRoutes } from './http/internal.ts';
 import { addResourceRoutes } from './http/resource-routes.ts';
 import { Broadcaster } from './realtime/broadcaster.ts';
 import { openSocketServer } from './realtime/socket-server.ts';
+import type { EventLog } from './realtime/event-log.ts';
+import { reportFeed } from './operations/report-feed.ts';
 import { addressOf, reportCache } from './operations/report.ts';
+import { RedisCheckpoint } from './redis/feed-checkpoint.ts';
 import { reachRedis } from './redis/reach.ts';
 import { RedisStore } from './redis/store.ts';
 import { forgetOldKeys } from './resources/idempotency.ts';
@@ -29,7 +35,7 @@ import { addSamples } from './resources/posts/samples.ts';
 import { ResourceReader } from './resources/reader.ts';
 import { resources as registered } from './resources/registry.ts';
 import type { Resource } from './resources/resource.ts';
-import { ResourceWriter } from './resources/writer.ts';
+import { type PublishEvent, ResourceWriter } from './resources/writer.ts';
 
 /**
  * The wiring diagram: the only module that connects things.
@@ -48,7 +54,8 @@ export async function startServer(
   // the service from starting.
   await within(settings.DB_CONNECT_TIMEOUT_MS, preparation.firstAttempt);
   const stopReporting = reportCache(config, log);
-  const { store, cache } = openCache(config, database);
+  const stopReportingFeed = reportFeed(log);
+  const { store, cache, checkpoint } = openCache(config, database);
   let draining = false;
 
   const app = await buildApp({
@@ -58,12 +65,20 @@ export async function startServer(
     requestTimeoutMs: settings.REQUEST_TIMEOUT_MS,
   });
   const sockets = openSocketServer(app.server, settings.FRONTEND_URL);
+  const feed = openFeedOf(config, { resources, cache, database, checkpoint, events: emitting(sockets.publish) });
+  /** With a feed, what is told of changes comes from it alone: in the order of the commits, for all who write. */
+  const tellsChanges = (): boolean => feed === undefined || feed.state.name === 'refused';
+  const publishChange: PublishEvent = (event, data) => {
+    if (tellsChanges()) sockets.publish(event, data);
+  };
   for (const resource of resources) {
     const reader = new ResourceReader(resource, cache, database);
-    addResourceRoutes(app, resource, reader, new ResourceWriter(resource, cache, database, sockets.publish));
+    addResourceRoutes(app, resource, reader, new ResourceWriter(resource, cache, database, publishChange));
   }
   addHealthRoute(app, { redis: () => cache.ping(), mysql: () => database.ping(), draining: () => draining });
-  addInternalRoutes(app, new Broadcaster(cache, resources, sockets.publish), settings.REALTIME_API_SECRET);
+  const broadcaster = new Broadcaster(cache, resources, sockets.publish, tellsChanges);
+  addInternalRoutes(app, broadcaster, settings.REALTIME_API_SECRET);
+  void preparation.done.then(() => feed?.start());
 
   const housekeeping = setInterval(
     () => void forgetOldKeys(database, new Date()).catch(() => undefined),
@@ -73,12 +88,14 @@ export async function startServer(
     draining = true;
     clearInterval(housekeeping);
     preparation.stop();
+    await feed?.stop();
     await sockets.close();
     await closeApp(app, settings.SHUTDOWN_TIMEOUT_MS);
     await cache.close();
     await store.close();
     await within(closeDatabaseMs, database.close());
     stopReporting();
+    stopReportingFeed();
   };
   try {
     await app.listen({
@@ -128,7 +145,10 @@ export function openDatabase({ settings, backend }: Config): Database {
 }
 
 /** The store needs the cache to recover, and the cache needs the store: the store is connected once both are there. */
-export function openCache({ settings, backend }: Config, database: Database): { store: CacheStore; cache: Cache } {
+export function openCache(
+  { settings, backend }: Config,
+  database: Database,
+): { store: CacheStore; cache: Cache; checkpoint: Checkpoint } {
   const toCache = (store: CacheStore): Cache =>
     new Cache(store, new DatabaseOutbox(database), systemClock, {
       leaseMs: settings.LEASE_MS,
@@ -145,7 +165,7 @@ export function openCache({ settings, backend }: Config, database: Database): { 
       now: () => systemClock.now(),
       runId,
     });
-    return { store, cache: toCache(store) };
+    return { store, cache: toCache(store), checkpoint: new MemoryCheckpoint() };
   }
   const store = new RedisStore({
     ...reachRedis(backend.redis, settings.REDIS_CONNECT_TIMEOUT_MS),
@@ -160,7 +180,25 @@ export function openCache({ settings, backend }: Config, database: Database): { 
   });
   const cache = toCache(store);
   store.connect();
-  return { store, cache };
+  return { store, cache, checkpoint: new RedisCheckpoint(store) };
+}
+
+function openFeedOf(
+  { settings, backend }: Config,
+  parts: Pick<FeedParts, 'resources' | 'cache' | 'database' | 'checkpoint' | 'events'>,
+): Follower | undefined {
+  if (backend.kind === 'embedded') return undefined;
+  return openFeed({ settings, server: backend.database, clock: systemClock, ...parts });
+}
+
+/** Stands for the event log until there is one: tells the browsers of this instance, and of what was missed, nothing. */
+function emitting(publish: PublishEvent): Pick<EventLog, 'append' | 'renew'> {
+  return {
+    append: async (events) => {
+      for (const { event, data } of events) publish(event, JSON.parse(data));
+    },
+    renew: async () => undefined,
+  };
 }
 
 const bytesPerMb = 1024 * 1024;
@@ -170,18 +208,20 @@ function prepareDatabase(
   { backend }: Config,
   database: Database,
   log: Logger,
-): { firstAttempt: Promise<void>; stop(): void } {
+): { firstAttempt: Promise<void>; done: Promise<void>; stop(): void } {
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
   const where =
     backend.kind === 'embedded' ? `embedded SQLite, ${placeOf(backend.location)}` : addressOf(backend.database);
   let told: string | undefined;
+  const { promise: done, resolve } = Promise.withResolvers<void>();
   const attempt = async (): Promise<void> => {
     try {
       const created = await migrate(database);
       if (backend.kind === 'embedded') await addSamples(database);
       const tables = created.length === 0 ? 'all tables are there' : `created ${created.join(', ')}`;
       log.info(`Database: ${where}: connected; ${tables}`);
+      if (!stopped) resolve();
     } catch (error) {
       if (stopped) return;
       const reason = rootCause(error);
@@ -195,7 +235,7 @@ function prepareDatabase(
     stopped = true;
     clearTimeout(timer);
   };
-  return { firstAttempt: attempt(), stop };
+  return { firstAttempt: attempt(), done, stop };
 }
 
 const prepareRetryMs = 1_000;

@@ -65,8 +65,13 @@ export class Cache {
   }
 
   /** See `WriteFence.invalidate`. */
-  invalidate(names: readonly KeyName[]): Promise<void> {
-    return this.#writes.invalidate(names);
+  invalidate(names: readonly KeyName[], options?: { readonly fenceMs?: number }): Promise<void> {
+    return this.#writes.invalidate(names, options);
+  }
+
+  /** See `WriteFence.invalidateAll`. */
+  invalidateAll(prefix: string): Promise<void> {
+    return this.#writes.invalidateAll(prefix);
   }
 
   /**

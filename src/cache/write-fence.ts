@@ -67,16 +67,32 @@ export class WriteFence {
   /**
    * Invalidates names for a change that someone else has already committed. When this resolves, no reader of this
    * store is answered with what was cached before.
+   *
+   * With `fenceMs` nothing is cached under the names for so long, and then again by itself: for a change that is told of
+   * before every reader of the database sees it.
    */
-  async invalidate(names: readonly KeyName[]): Promise<void> {
+  async invalidate(names: readonly KeyName[], { fenceMs }: { readonly fenceMs?: number } = {}): Promise<void> {
     const { run } = this.#store;
-    const released = await this.#reach(() => this.#store.release(names, this.#store.unique()));
-    const reached = released && (run === undefined || (await this.#isInUse(run)));
+    const token = this.#store.unique();
+    const step = (): Promise<void> =>
+      fenceMs === undefined ? this.#store.release(names, token) : this.#store.fence(names, token, fenceMs);
+    const reached = (await this.#reach(step)) && (run === undefined || (await this.#isInUse(run)));
     publish({ type: 'invalidate', names, reached });
     if (reached) return;
     await this.#outbox.record(names);
     // Once more, now that the row is there: a store that swept an empty outbox in between trusts itself again.
-    await this.#reach(() => this.#store.release(names, this.#store.unique()));
+    await this.#reach(step);
+  }
+
+  /**
+   * Invalidates all names that begin with `prefix`. Rejects with `StoreUnavailable` when that could not be done, or was done
+   * in a store that is not in use: the caller tries again.
+   */
+  async invalidateAll(prefix: string): Promise<void> {
+    const { run } = this.#store;
+    await this.#store.releaseAll(prefix);
+    if (run !== undefined && !(await this.#isInUse(run))) throw new StoreUnavailable('another store is in use');
+    publish({ type: 'invalidate-all', prefix });
   }
 
   /** Others may have gone to another store. While the database is away nobody can say so, and none can go there. */

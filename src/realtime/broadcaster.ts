@@ -20,8 +20,16 @@ export class Broadcaster {
   readonly #cache: Cache;
   readonly #resources: readonly Resource[];
   readonly #publish: PublishEvent;
+  readonly #tellsChanges: () => boolean;
 
-  constructor(cache: Cache, resources: readonly Resource[], publish: PublishEvent) {
+  /** `tellsChanges`: whether the events of resources come from here; with a change feed they come from that alone. */
+  constructor(
+    cache: Cache,
+    resources: readonly Resource[],
+    publish: PublishEvent,
+    tellsChanges: () => boolean = () => true,
+  ) {
+    this.#tellsChanges = tellsChanges;
     this.#cache = cache;
     this.#resources = resources;
     this.#publish = publish;
@@ -35,7 +43,7 @@ export class Broadcaster {
     if (reserved.has(event)) throw new CatalogueError('RESERVED_EVENT', { params: { event } });
     const names = this.#resources.flatMap((resource) => namesTold(resource, event, data));
     if (names.length > 0) await this.#cache.invalidate(names);
-    this.#publish(event, data);
+    if (names.length === 0 || this.#tellsChanges()) this.#publish(event, data);
   }
 }
 
