@@ -42,11 +42,12 @@ export function openFeed(parts: FeedParts): Follower | undefined {
     tablesWith,
     fenceMs,
     ...pace,
+    ...parts.pace,
   });
 }
 
 export interface FeedParts {
-  readonly settings: Settings;
+  readonly settings: Pick<Settings, 'CHANGE_FEED' | 'FEED_FENCE_MS' | 'FEED_POLL_MS' | 'FEED_SERVER_ID'>;
   readonly server: DatabaseAddress;
   readonly resources: readonly Resource[];
   readonly cache: Cache;
@@ -54,6 +55,8 @@ export interface FeedParts {
   readonly checkpoint: Checkpoint;
   readonly events: Pick<EventLog, 'append' | 'renew'>;
   readonly clock: Clock;
+  /** Other than the usual pace, for tests. */
+  readonly pace?: Partial<typeof pace>;
 }
 
 /** The tables that are shown, and those whose foreign keys may change them. */
