@@ -102,6 +102,7 @@ class BinlogStream implements ChangeStream {
   #wake: (() => void) | undefined;
   #failure: Error | undefined;
   #isPaused = false;
+  #closed: Promise<void> | undefined;
 
   private constructor(options: BinlogOptions, tables: readonly string[], from: Position, isMariadb: boolean) {
     const { server, timeoutMs } = options;
@@ -161,15 +162,25 @@ class BinlogStream implements ChangeStream {
     // The server keeps its binary logs for as long as it was told to.
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
     this.#failure ??= new Error('the stream was closed');
     this.#queue.length = 0;
     this.#wake?.();
     const { connection, ctrlConnection } = this.#reader;
     this.#reader.removeAllListeners('binlog');
+    const { promise: stopped, resolve } = Promise.withResolvers<void>();
+    this.#reader.once('stopped', resolve);
     this.#reader.stop();
     // The library leaves the sockets open until the server closes them too, which one that is silent never does.
-    for (const each of [connection, ctrlConnection]) if (each !== null) destroySocket(each);
+    if (connection !== null) destroySocket(connection);
+    // Up to a second: on the second connection it kills the first, which the server would keep until it has something to send.
+    await stopped;
+    if (ctrlConnection !== null) destroySocket(ctrlConnection);
   }
 
   /** What the server answers to the dump command reaches the command alone. */

@@ -178,9 +178,9 @@ export function describeChangeSource(name: string, open: () => Promise<SourceUnd
 
     test('a stream that is closed ends: who waits, and who asks, is told', async () => {
       const stream = await follow(start);
-      const waiting = stream.next(1);
+      const waiting = expect(stream.next(1)).rejects.toThrow();
       await stream.close();
-      await expect(waiting).rejects.toThrow();
+      await waiting;
       await expect(stream.next(1)).rejects.toThrow();
     });
   });
