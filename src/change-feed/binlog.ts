@@ -1,6 +1,7 @@
 import ZongJi, { type AnyBinlogEvent } from '@vlasky/zongji';
-import { createConnection, type Connection, type RowDataPacket } from 'mysql2/promise';
+import { createHash } from 'node:crypto';
 import { Duplex } from 'node:stream';
+import { createConnection, type Connection, type RowDataPacket } from 'mysql2/promise';
 import { errorNumber, SilentServer } from '../database/mysql-errors.ts';
 import { withDeadline } from '../deadline.ts';
 import { describeError } from '../errors.ts';
@@ -65,7 +66,8 @@ export class BinlogSource implements ChangeSource {
     const isMariadb = /mariadb/i.test(String(about?.['version']));
     const [[ids]] = await connection.query<RowDataPacket[]>(isMariadb ? mariadbIds : mysqlIds);
     const { file, offset, executed } = await showEnd(connection, isMariadb);
-    const at = { log: String(ids?.['log']), file, offset };
+    const log = createHash('sha256').update(String(ids?.['log'])).digest('base64url').slice(0, 12);
+    const at = { log, file, offset };
     if (isMariadb) return { position: { ...at, gtids: String(ids?.['gtids']) }, isMariadb };
     return { position: ids?.['mode'] === 'ON' ? { ...at, gtids: executed } : at, isMariadb };
   }

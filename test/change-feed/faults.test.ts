@@ -133,8 +133,12 @@ describe.each(flavours)('the feed of %s under faults', (flavour: DatabaseFlavour
     await feed.stop();
     await write("UPDATE posts SET title = 'unheard of' WHERE id = 1");
     await stage.other.query('FLUSH BINARY LOGS');
-    const [rows] = await stage.other.query<RowDataPacket[]>({ sql: 'SHOW BINARY LOGS', rowsAsArray: false });
-    await stage.other.query('PURGE BINARY LOGS TO ?', [rows.at(-1)?.['Log_name']]);
+    // MariaDB keeps a log until a checkpoint of the storage engine, which comes in its own time.
+    await eventually(async () => {
+      const [rows] = await stage.other.query<RowDataPacket[]>({ sql: 'SHOW BINARY LOGS', rowsAsArray: false });
+      await stage.other.query('PURGE BINARY LOGS TO ?', [rows.at(-1)?.['Log_name']]);
+      return rows.length === 1;
+    });
     expect((await stage.show(1))?.title).toBe('Title 1');
     feed = stage.feed({}, proxy);
     await stage.following(feed);
