@@ -8,12 +8,14 @@ import type { Embed, Resource } from '../resources/resource.ts';
 import type { Cascades } from './cascades.ts';
 import type { Change, RowChange } from './change-source.ts';
 import { publish } from './channels.ts';
+import { untilSeen } from './visibility.ts';
 
 /**
  * What a change does: first it takes out of the cache what it has made stale, then it is told to the browsers.
  *
  * A row event may be read before a SELECT sees the row (MySQL bug 120471, https://bugs.mysql.com/bug.php?id=120471): the
- * server sends it before it commits in the storage engine. So what is invalidated stays fenced for `fenceMs`.
+ * server sends it before it commits in the storage engine. So what is invalidated stays fenced for `fenceMs`, and nobody is
+ * told before the row is seen.
  *
  * Whatever is done here may be done again: the follower repeats itself after a fault.
  */
@@ -59,6 +61,10 @@ export class Effects {
     await this.#invalidate([...names]);
     const lost = (resource: Resource): boolean => rows.some((row) => mayCascade(resource, row, cascades));
     await this.#clearThose(lost, 'a foreign key may have changed rows that the log does not tell of');
+    for (const resource of new Set(events.map((each) => each.resource))) {
+      const { database, clock, fenceMs } = this.#options;
+      await untilSeen(resource, rows, { database, clock, mostMs: fenceMs });
+    }
     await this.#tell(events, source);
     publish({ type: 'applied', rows: rows.length, names: names.size, events: events.length });
   }

@@ -15,6 +15,7 @@ import { Effects } from './effects.ts';
 import { Follower } from './follower.ts';
 import { DatabaseLock } from './leader-lock.ts';
 import { checkBinlog, checkTriggers, logsCascades, type Problem } from './server-checks.ts';
+import { TriggerSource } from './triggers.ts';
 
 /** Puts the feed together, as the settings have it; `undefined` when there is to be none. It begins with `start`. */
 export function openFeed(parts: FeedParts): Follower | undefined {
@@ -23,7 +24,16 @@ export function openFeed(parts: FeedParts): Follower | undefined {
   if (kind === 'off') return undefined;
   const serverId = settings.FEED_SERVER_ID === 0 ? randomInt(firstOwnId, lastId) : settings.FEED_SERVER_ID;
   const isBinlog = kind === 'binlog';
-  const source: ChangeSource = new BinlogSource({ server, serverId, timeoutMs });
+  const source: ChangeSource = isBinlog
+    ? new BinlogSource({ server, serverId, timeoutMs })
+    : new TriggerSource({
+        server,
+        database,
+        shown: columnsShown(parts.resources),
+        clock,
+        pollMs: settings.FEED_POLL_MS,
+        timeoutMs,
+      });
   const tablesWith = (cascades: Cascades): readonly string[] => followedTables(parts.resources, cascades);
   const readAll = async (): Promise<Cascades> =>
     await readCascades(database, isBinlog && (await logsCascades(database)));
@@ -63,6 +73,20 @@ export interface FeedParts {
 function followedTables(resources: readonly Resource[], cascades: Cascades): readonly string[] {
   const shown = resources.flatMap(tablesOf);
   return [...new Set([...shown, ...shown.flatMap((table) => cascades.parentsOf(table))])].toSorted();
+}
+
+function columnsShown(resources: readonly Resource[]): ReadonlyMap<string, readonly string[]> {
+  const shown = new Map<string, Set<string>>();
+  const add = (table: string, columns: object): void => {
+    const known = shown.get(table) ?? new Set<string>();
+    for (const column of Object.keys(columns)) known.add(column);
+    shown.set(table, known);
+  };
+  for (const { table, columns, embed } of resources) {
+    add(table, columns);
+    if (embed !== undefined) add(embed.table, embed.columns);
+  }
+  return new Map([...shown].map(([table, columns]) => [table, [...columns]]));
 }
 
 const timeoutMs = 2_000;

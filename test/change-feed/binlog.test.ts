@@ -38,7 +38,7 @@ async function openSource(server: DatabaseServerAddress): Promise<Tested> {
     await source.close();
     await remove();
   };
-  return { source, database, schema, tellsOfTables: true, close };
+  return { source, database, schema, tellsOfTables: true, keepsPlaces: true, close };
 }
 
 for (const server of sharedDatabases()) {

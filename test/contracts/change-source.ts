@@ -11,19 +11,27 @@ export interface SourceUnderTest {
   readonly database: Database;
   /** Whether TRUNCATE and DDL can be told of. */
   readonly tellsOfTables: boolean;
+  /** Whether changes that are told of again have the same places, in the order of the commits. */
+  readonly keepsPlaces: boolean;
   close(): Promise<void>;
 }
 
 export const followed = ['posts', 'users'];
 
 /** Takes changes until a boundary behind which all of `rows` have come. */
-export async function take(stream: ChangeStream, rows: number, limit = 100): Promise<Change[]> {
+export async function take(
+  stream: ChangeStream,
+  rows: number,
+  { limit = 100, done = false }: { limit?: number; done?: boolean } = {},
+): Promise<Change[]> {
   const taken: Change[] = [];
   while (taken.filter(({ type }) => type === 'row').length < rows || taken.at(-1)?.type !== 'boundary') {
     const some = await stream.next(limit);
     expect(some.length).toBeGreaterThan(0);
     expect(some.length).toBeLessThanOrEqual(limit);
     taken.push(...some);
+    const boundary = some.findLast((change) => change.type === 'boundary');
+    if (done && boundary !== undefined) await stream.done(boundary.position);
   }
   return taken;
 }
@@ -81,10 +89,15 @@ export function describeChangeSource(name: string, open: () => Promise<SourceUnd
 
     test('inserts, updates and deletes come in order, with the row before and after, and their transactions end', async () => {
       const stream = await follow(start);
-      await addPost(7, 'שלום 😀');
-      await database.execute("UPDATE posts SET title = 'new' WHERE id = 7");
-      await database.execute('DELETE FROM posts WHERE id = 7');
-      const changes = await take(stream, 3);
+      const changes: Change[] = [];
+      const does = async (change: Promise<unknown>): Promise<void> => {
+        await change;
+        changes.push(...(await take(stream, 1, { done: true })));
+      };
+      await does(addPost(7, 'שלום 😀'));
+      await does(database.execute("UPDATE posts SET title = 'new' WHERE id = 7"));
+      await does(database.execute('DELETE FROM posts WHERE id = 7'));
+      const before = tested.keepsPlaces ? { id: 7, title: 'new' } : { id: 7 };
       const old = {
         id: 7,
         title: 'שלום 😀',
@@ -100,7 +113,7 @@ export function describeChangeSource(name: string, open: () => Promise<SourceUnd
           before: expect.objectContaining({ id: 7 }),
           after: expect.objectContaining({ title: 'new' }),
         },
-        { table: 'posts', before: expect.objectContaining({ id: 7, title: 'new' }), after: null },
+        { table: 'posts', before: expect.objectContaining(before), after: null },
       ]);
       const places = rowsOf(changes).map(({ place }) => place);
       expect(places).toEqual([...new Set(places)].toSorted());
@@ -125,15 +138,23 @@ export function describeChangeSource(name: string, open: () => Promise<SourceUnd
       const heard = await take(first, 3);
       await first.close();
       const again = await follow(start);
-      expect(rowsOf(await take(again, 3))).toEqual(rowsOf(heard));
-      const boundary = heard.find((change) => change.type === 'boundary');
+      const same = rowsOf(await take(again, 3));
+      expect(same.map(({ after }) => after)).toEqual(rowsOf(heard).map(({ after }) => after));
+      if (tested.keepsPlaces) expect(same).toEqual(rowsOf(heard));
+      // Others use the same server, and their transactions end too.
+      const begun = heard.findIndex(({ type }) => type === 'row');
+      const boundary = heard.slice(begun).find((change) => change.type === 'boundary');
       if (boundary === undefined) throw new Error('no boundary');
       await again.done(boundary.position);
       await again.close();
+      await addPost(4);
       const behind = await follow(boundary.position);
-      const rest = rowsOf(await take(behind, heard.length > 3 ? 1 : 0));
-      expect(rowsOf(heard)).toEqual(expect.arrayContaining(rest));
-      expect(rest).not.toContainEqual(expect.objectContaining({ after: expect.objectContaining({ id: 1 }) }));
+      const ids: number[] = [];
+      while (!ids.includes(4)) {
+        const rows = rowsOf(await take(behind, 1));
+        ids.push(...rows.map(({ after }) => Number(after?.['id'])));
+      }
+      expect(ids).not.toContain(1);
     });
 
     test('a transaction of 20,000 rows is read a part at a time, and ends once', async () => {
@@ -145,12 +166,10 @@ export function describeChangeSource(name: string, open: () => Promise<SourceUnd
           await transaction.execute(`INSERT INTO posts (id, title, content, user_id) VALUES ${shifted}`);
         }
       });
-      const changes = await take(stream, 20_000, 500);
+      const changes = await take(stream, 20_000, { limit: 500, done: true });
       expect(rowsOf(changes).map(({ after }) => Number(after?.['id']))).toEqual(
         Array.from({ length: 20_000 }, (_, index) => index + 1),
       );
-      const boundary = changes.findLast((change) => change.type === 'boundary');
-      if (boundary !== undefined) await stream.done(boundary.position);
     });
 
     test('a reader that waits gets to where the server is', async () => {
@@ -159,7 +178,7 @@ export function describeChangeSource(name: string, open: () => Promise<SourceUnd
       await take(stream, 1);
       const end = await tested.source.end();
       await eventually(async () => placeOf(stream.reached) >= placeOf(end));
-      expect(stream.reached.log).toBe(end.log);
+      if (tested.keepsPlaces) expect(stream.reached.log).toBe(end.log);
     });
 
     test('TRUNCATE and DDL of a followed table are told of, of another they are not', async () => {
