@@ -4,15 +4,24 @@
  *
  *   npm run bench:feed
  */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Connection } from 'mysql2/promise';
 import { type CacheEvent, cacheChannel } from '../src/cache/channels.ts';
 import { type DatabaseFlavour, startDatabaseServer } from '../test/harness/database-server.ts';
-import { dial } from '../test/harness/databases.ts';
-import { FeedStage } from '../test/harness/feed.ts';
+import type { FeedStage } from '../test/harness/feed.ts';
 import { startRedis } from '../test/harness/redis-server.ts';
-import { environmentOf } from '../test/harness/service.ts';
 import { startServiceProcess } from '../test/harness/service-process.ts';
 import { startProxy } from '../test/harness/tcp-proxy.ts';
+
+// The harness wants to know of servers that the tests share; there are none here.
+const folder = await mkdtemp(join(tmpdir(), 'energex-cache-bench-'));
+process.env['TEST_SERVERS_FILE'] = join(folder, 'servers.json');
+await writeFile(join(folder, 'servers.json'), '[]');
+const { dial } = await import('../test/harness/databases.ts');
+const { environmentOf } = await import('../test/harness/service.ts');
+const stages = await import('../test/harness/feed.ts');
 
 const rates = [
   { perSecond: 1, seconds: 20 },
@@ -159,7 +168,7 @@ for (const flavour of ['mysql', 'mariadb'] satisfies DatabaseFlavour[]) {
     startRedis({ ownProcess: true }),
   ]);
   console.log(`\n${flavour} ${server.version}`);
-  const stage = await FeedStage.open(server, redis);
+  const stage = await stages.FeedStage.open(server, redis);
   await stage.addPosts(1, mostRows);
   const feed = stage.feed();
   await stage.following(feed);
@@ -170,3 +179,4 @@ for (const flavour of ['mysql', 'mariadb'] satisfies DatabaseFlavour[]) {
   await stage.close();
   await Promise.all([server.stop(), redis.stop()]);
 }
+await rm(folder, { recursive: true });

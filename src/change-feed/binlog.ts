@@ -110,7 +110,7 @@ class BinlogStream implements ChangeStream {
     const { server, timeoutMs } = options;
     this.#events = new BinlogEvents(server.database, tables, from, isMariadb);
     this.#reader = new ZongJi({ ...server, ...valuesAsSelected, connectTimeout: timeoutMs });
-    this.#reader.on('error', (error: Error) => this.#fail(error));
+    this.#reader.on('error', (error: Error) => this.#fail(toLoss(error)));
     this.#reader.on('binlog', (event: AnyBinlogEvent) => this.#take(event));
   }
 
@@ -192,7 +192,7 @@ class BinlogStream implements ChangeStream {
     const add: unknown = Reflect.get(connection, 'addCommand');
     if (typeof add !== 'function') throw new TypeError('the reader and mysql2 do not go together');
     Reflect.set(connection, 'addCommand', (command: { on(event: string, heard: (error: Error) => void): void }) => {
-      command.on('error', (error) => this.#fail(error));
+      command.on('error', (error) => this.#fail(toLoss(error)));
       command.on('end', () => this.#fail(new Error('the server has ended the binary log')));
       return Reflect.apply(add, connection, [command]);
     });
@@ -226,7 +226,7 @@ class BinlogStream implements ChangeStream {
   }
 
   #fail(error: Error): void {
-    this.#failure ??= isLoss(error) ? new PositionLost(describeError(error), { cause: error }) : error;
+    this.#failure ??= error;
     this.#wake?.();
   }
 }
@@ -242,20 +242,18 @@ function numberOf(file: string): number {
 }
 
 /**
- * The server does not have the position any more (1236), or the reader cannot read what is there: events of a kind it does
- * not know, or rows of a table that has other columns by now, or none.
+ * The server does not have the position any more (1236); or the reader cannot read what is there, and would not the next
+ * time either: events of a kind it does not know, rows of a table that has other columns by now, or none. Errors of
+ * connections have a code, or the mark `fatal`; those of the reader have neither.
  */
-function isLoss(error: Error): boolean {
-  return (
-    error instanceof PositionLost ||
-    errorNumber(error) === positionLost ||
-    (errorNumber(error) === undefined && unreadable.test(error.message))
-  );
+function toLoss(error: Error): Error {
+  const number = errorNumber(error);
+  const isOfConnection = 'code' in error || 'fatal' in error || error.message.startsWith('Control connection');
+  const isLoss = number === positionLost || (number === undefined && !isOfConnection);
+  return isLoss ? new PositionLost(describeError(error), { cause: error }) : error;
 }
 
 const positionLost = 1236;
-const unreadable =
-  /insufficient permissions to access|transaction payload|partial.?update|unsupported type|column count|not supported/i;
 
 /** Values are to be those that a SELECT of `database/mysql.ts` gives. */
 const valuesAsSelected = {

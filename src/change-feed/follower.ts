@@ -127,17 +127,18 @@ export class Follower {
     while (!this.#isStopping) {
       try {
         await this.#follow();
-        unreachableSince = undefined;
       } catch (error) {
         if (this.#isStopping) return;
         this.#requireLead(error);
         if (error instanceof PositionLost) this.#lost = error.message;
         const now = clock.now();
+        if (this.#failures === 0) unreachableSince = undefined;
         unreachableSince = error instanceof StoreUnavailable ? (unreachableSince ?? now) : undefined;
         if (unreachableSince !== undefined && now - unreachableSince > resignMs) throw error;
         await this.#backOff(describeError(error));
         this.#requireLead(error);
-        if (!(await this.#isServerRight())) return;
+        // A server that cannot be asked is not wrong.
+        if (!(await this.#isServerRight().catch(() => true))) return;
       }
     }
   }
