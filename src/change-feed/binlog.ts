@@ -122,10 +122,9 @@ class BinlogStream implements ChangeStream {
   ): Promise<BinlogStream> {
     const stream = new BinlogStream(options, tables, from, isMariadb);
     const { promise: ready, resolve } = Promise.withResolvers<void>();
-    stream.#reader.once('ready', () => {
-      stream.#listenToCommands();
-      resolve();
-    });
+    stream.#reader.once('ready', () => stream.#listenToCommands());
+    // A server that has the position says so at once, with the name of the log.
+    stream.#reader.once('binlog', () => resolve());
     stream.#wake = resolve;
     stream.#reader.start({
       serverId: options.serverId,

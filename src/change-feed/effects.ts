@@ -1,6 +1,7 @@
 import type { Cache } from '../cache/cache.ts';
 import { type Clock, pause } from '../cache/clock.ts';
 import type { KeyName } from '../cache/key.ts';
+import type { LiftFence } from '../cache/write-fence.ts';
 import type { Database, Row, SqlValue } from '../database/database.ts';
 import type { EventLog, LiveEvent } from '../realtime/event-log.ts';
 import { deletedJson, itemPrefix, meaningOf, type RowEvent, tablesOf } from '../resources/changes.ts';
@@ -14,8 +15,8 @@ import { untilSeen } from './visibility.ts';
  * What a change does: first it takes out of the cache what it has made stale, then it is told to the browsers.
  *
  * A row event may be read before a SELECT sees the row (MySQL bug 120471, https://bugs.mysql.com/bug.php?id=120471): the
- * server sends it before it commits in the storage engine. So what is invalidated stays fenced for `fenceMs`, and nobody is
- * told before the row is seen.
+ * server sends it before it commits in the storage engine. So what is invalidated stays fenced until the row is seen, at most
+ * for `fenceMs`, and nobody is told before.
  *
  * Whatever is done here may be done again: the follower repeats itself after a fault.
  */
@@ -48,6 +49,7 @@ export class Effects {
     if (rows.length === 0) return;
     const names = new Set<KeyName>();
     const events: Told[] = [];
+    let isShown = false;
     for (const resource of this.#options.resources) {
       const shown = new Set<string>();
       for (const row of rows) {
@@ -56,24 +58,35 @@ export class Effects {
         for (const id of meaning.shown) shown.add(id);
         for (const each of meaning.events) events.push({ ...each, resource, place: row.place });
       }
+      isShown ||= shown.size > 0;
       for await (const found of this.#showing(resource, [...shown])) await this.#invalidate(found);
     }
-    await this.#invalidate([...names]);
+    const lifts = await this.#invalidate([...names]);
     const lost = (resource: Resource): boolean => rows.some((row) => mayCascade(resource, row, cascades));
     await this.#clearThose(lost, 'a foreign key may have changed rows that the log does not tell of');
-    for (const resource of new Set(events.map((each) => each.resource))) {
-      const { database, clock, fenceMs } = this.#options;
-      await untilSeen(resource, rows, { database, clock, mostMs: fenceMs });
-    }
+    const areSeen = await this.#areSeen(events, rows);
     await this.#tell(events, source);
+    // Whether a row that is shown in others is seen was not looked at: then the fences run out by themselves.
+    if (areSeen && !isShown) for (const lift of lifts) await lift();
     publish({ type: 'applied', rows: rows.length, names: names.size, events: events.length });
   }
 
-  async #invalidate(names: readonly KeyName[]): Promise<void> {
-    const { cache, fenceMs } = this.#options;
-    for (let from = 0; from < names.length; from += namesAtOnce) {
-      await cache.invalidate(names.slice(from, from + namesAtOnce), { fenceMs });
+  async #areSeen(events: readonly Told[], rows: readonly RowChange[]): Promise<boolean> {
+    const { database, clock, fenceMs } = this.#options;
+    let areSeen = true;
+    for (const resource of new Set(events.map((each) => each.resource))) {
+      areSeen = (await untilSeen(resource, rows, { database, clock, mostMs: fenceMs })) && areSeen;
     }
+    return areSeen;
+  }
+
+  async #invalidate(names: readonly KeyName[]): Promise<LiftFence[]> {
+    const { cache, fenceMs } = this.#options;
+    const lifts: LiftFence[] = [];
+    for (let from = 0; from < names.length; from += namesAtOnce) {
+      lifts.push(await cache.invalidate(names.slice(from, from + namesAtOnce), { fenceMs }));
+    }
+    return lifts;
   }
 
   /** The names of rows of the resource that show one of these rows of the embedded table, some at a time. */
@@ -92,11 +105,10 @@ export class Effects {
           [...some, after],
         );
         const names = found.map(([id]) => resource.itemKey(String(id)));
-        if (names.length > 0) yield names;
+        if (names.length > 0) yield [...names, resource.listKey];
         if (found.length < pageSize) break;
         after = String(found.at(-1)?.[0]);
       }
-      yield [resource.listKey];
     }
   }
 

@@ -159,7 +159,11 @@ export class Follower {
       void stream.close();
     };
     const watch = new StallWatch({ stream, source, clock, heartbeatMs, stallMs, stalled });
-    const stopSaving = clock.every(heartbeatMs, () => void this.#save().catch(() => undefined));
+    // Also when nothing has changed: a store that has lost it is to have it again.
+    const stopSaving = clock.every(heartbeatMs, () => {
+      this.#isDirty = true;
+      void this.#save().catch(() => undefined);
+    });
     try {
       this.#requireLead(undefined);
       if (this.#isStopping) return;

@@ -6,19 +6,19 @@ import type { Image, RowChange } from './change-source.ts';
 /**
  * Waits until a SELECT sees what the log tells of, at most `mostMs` milliseconds: whoever hears of a change reads again at
  * once, and must not find what was before (MySQL bug 120471). A row that is neither as before the change nor as after it has
- * been changed again, so the change was seen.
+ * been changed again, so the change was seen. Resolves with whether all was seen.
  */
 export async function untilSeen(
   resource: Resource,
   rows: readonly RowChange[],
   { database, clock, mostMs }: { readonly database: Database; readonly clock: Clock; readonly mostMs: number },
-): Promise<void> {
+): Promise<boolean> {
   const columns = Object.keys(resource.columns);
   let unseen = lastOfEach(resource, rows);
   const until = clock.now() + mostMs;
   for (;;) {
     const ids = [...unseen.keys()];
-    if (ids.length === 0) return;
+    if (ids.length === 0) return true;
     const marks = ids.map(() => database.dialect.integer).join(', ');
     const found = await database.query(
       `SELECT id, ${columns.join(', ')} FROM ${resource.table} WHERE id IN (${marks})`,
@@ -26,7 +26,8 @@ export async function untilSeen(
     );
     const current = new Map(found.map(([id, ...own]) => [String(id), own]));
     unseen = new Map([...unseen].filter(([id, change]) => isAsBefore(columns, id, change, current.get(id))));
-    if (unseen.size === 0 || clock.now() >= until) return;
+    if (unseen.size === 0) return true;
+    if (clock.now() >= until) return false;
     await pause(clock, lookAgainMs);
   }
 }

@@ -170,6 +170,11 @@ describe('writing through the cache', () => {
     expect(await cache.read('k', counted('new'))).toMatchObject({ outcome: { kind: 'bypass' } });
     await clock.advance(201);
     expect(await cache.read('k', counted('new'))).toMatchObject({ outcome: { kind: 'loaded' } });
+    const lift = await cache.invalidate(['k'], { fenceMs: 200 });
+    expect(await cache.read('k', counted('newer'))).toMatchObject({ outcome: { kind: 'bypass' } });
+    await lift();
+    expect(await cache.read('k', counted('newer'))).toMatchObject({ outcome: { kind: 'loaded' } });
+    await (await cache.invalidate(['k']))();
     store.cut.add('fence');
     await cache.invalidate(['k'], { fenceMs: 200 });
     expect(outbox.names).toEqual(['k']);
