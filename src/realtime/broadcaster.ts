@@ -23,12 +23,7 @@ export class Broadcaster {
   readonly #tellsChanges: () => boolean;
 
   /** `tellsChanges`: whether the events of resources come from here; with a change feed they come from that alone. */
-  constructor(
-    cache: Cache,
-    resources: readonly Resource[],
-    publish: PublishEvent,
-    tellsChanges: () => boolean = () => true,
-  ) {
+  constructor(cache: Cache, resources: readonly Resource[], publish: PublishEvent, tellsChanges: () => boolean) {
     this.#tellsChanges = tellsChanges;
     this.#cache = cache;
     this.#resources = resources;

@@ -91,13 +91,13 @@ export class ClusterServers implements Servers {
   async onEach(step: (server: Steps) => Promise<void>): Promise<void> {
     await this.#discover();
     const before = this.#masters;
-    if (this.#failure !== undefined || before.length < slotCount || before.includes(undefined)) {
-      throw new StoreUnavailable(`not all slots of the cluster have a node: ${this.#failure ?? 'some have none'}`);
-    }
-    await Promise.all([...this.#servers.values()].map(step));
+    const isWhole = before.length === slotCount && !before.includes(undefined);
+    if (isWhole) await Promise.all([...this.#servers.values()].map(step));
     await this.#discover();
-    const moved = this.#masters.some((master, slot) => master !== before[slot]);
-    if (moved || this.#failure !== undefined) throw new StoreUnavailable('slots of the cluster have moved meanwhile');
+    const isSame = this.#masters.every((master, slot) => master === before[slot]);
+    if (!isWhole || !isSame || this.#failure !== undefined) {
+      throw new StoreUnavailable('some slots of the cluster have no node, or have moved meanwhile');
+    }
   }
 
   /** While a slot moves, scripts go through only where all of their keys are: until then nothing of its node is trusted. */
