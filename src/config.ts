@@ -93,6 +93,9 @@ export function loadConfig(environment: Environment): Config {
   if (settings.DB_COMMIT_TIMEOUT_MS >= settings.FENCE_MS) {
     problems.push('DB_COMMIT_TIMEOUT_MS must be below FENCE_MS');
   }
+  if (settings.CHANGE_FEED !== 'off' && backend?.kind === 'embedded') {
+    problems.push('CHANGE_FEED must be off with the embedded default: set REDIS_HOST and DB_HOST to use servers');
+  }
   if (problems.length > 0 || backend === undefined) {
     throw new CatalogueError('CONFIG_INVALID', { params: { reason: problems.join('; ') } });
   }

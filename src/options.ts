@@ -220,6 +220,21 @@ export const options = {
     description:
       'How many of a million hits are compared with the database in the background; 0 turns the audit off. It never takes more than a hundredth of the time.',
   }),
+  CHANGE_FEED: choice('off', ['off', 'binlog', 'triggers'], {
+    description:
+      "How changes of other programs are learned of: from the server's binary log, from triggers on the tables, or not at all. See `docs/change-feed.md`.",
+  }),
+  FEED_SERVER_ID: integer(0, 0, 4_294_967_295, {
+    description:
+      'Number by which the database server tells the reader of its binary log from replicas; 0 takes one above 2^31 by chance.',
+  }),
+  FEED_FENCE_MS: integer(250, 1, 60_000, {
+    description:
+      'How long nothing is cached under what the change feed has invalidated: longer than a commit that is in the binary log stays unseen.',
+  }),
+  FEED_POLL_MS: integer(100, 10, 60_000, {
+    description: 'How often the table that the triggers write is read, with `CHANGE_FEED=triggers`.',
+  }),
   REQUEST_TIMEOUT_MS: integer(10_000, 100, 600_000, {
     description: 'How long a request may take to arrive, headers and body.',
   }),

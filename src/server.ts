@@ -6,6 +6,9 @@ import { Cache } from './cache/cache.ts';
 import { systemClock } from './cache/clock.ts';
 import { MemoryStore } from './cache/memory-store.ts';
 import type { CacheStore } from './cache/store.ts';
+import { type Checkpoint, MemoryCheckpoint } from './change-feed/checkpoint.ts';
+import { type FeedParts, openFeed } from './change-feed/feed.ts';
+import type { Follower } from './change-feed/follower.ts';
 import type { Config } from './config.ts';
 import { claimRun, passBarrier, readClaim, settleClaim } from './database/barrier.ts';
 import type { Database } from './database/database.ts';
@@ -25,7 +28,9 @@ import { MemoryEventLog } from './realtime/memory-event-log.ts';
 import { EventPublisher } from './realtime/publisher.ts';
 import { roomsOf } from './realtime/rooms.ts';
 import { SocketServer } from './realtime/socket-server.ts';
+import { reportFeed } from './operations/report-feed.ts';
 import { addressOf, reportCache } from './operations/report.ts';
+import { RedisCheckpoint } from './redis/feed-checkpoint.ts';
 import { reachRedis } from './redis/reach.ts';
 import { RedisStore } from './redis/store.ts';
 import { forgetOldKeys } from './resources/idempotency.ts';
@@ -33,6 +38,7 @@ import { addSamples } from './resources/posts/samples.ts';
 import { ResourceReader } from './resources/reader.ts';
 import { resources as registered } from './resources/registry.ts';
 import type { Resource } from './resources/resource.ts';
+import type { ChangeSink } from './resources/row-events.ts';
 import { ResourceWriter } from './resources/writer.ts';
 
 /**
@@ -52,7 +58,8 @@ export async function startServer(
   // the service from starting.
   await within(settings.DB_CONNECT_TIMEOUT_MS, preparation.firstAttempt);
   const stopReporting = reportCache(config, log);
-  const { store, cache, eventLog } = openCache(config, database);
+  const stopReportingFeed = reportFeed(log);
+  const { store, cache, eventLog, checkpoint } = openCache(config, database);
   let draining = false;
 
   const app = await buildApp({
@@ -68,12 +75,17 @@ export async function startServer(
     isRoom: roomsOf(resources),
   });
   const publisher = new EventPublisher(eventLog, systemClock, sockets);
+  const feed = openFeedOf(config, { resources, cache, database, checkpoint, events: eventLog });
+  const tellsChanges = (): boolean => feed === undefined || feed.state.name === 'refused';
+  const changes = tellingWhile(tellsChanges, publisher);
   for (const resource of resources) {
     const reader = new ResourceReader(resource, cache, database);
-    addResourceRoutes(app, resource, reader, new ResourceWriter(resource, cache, database, publisher));
+    addResourceRoutes(app, resource, reader, new ResourceWriter(resource, cache, database, changes));
   }
   addHealthRoute(app, { redis: () => cache.ping(), mysql: () => database.ping(), draining: () => draining });
-  addInternalRoutes(app, new Broadcaster(cache, resources, publisher), settings.REALTIME_API_SECRET);
+  const broadcaster = new Broadcaster(cache, resources, publisher, tellsChanges);
+  addInternalRoutes(app, broadcaster, settings.REALTIME_API_SECRET);
+  void preparation.done.then(() => feed?.start());
 
   const housekeeping = setInterval(
     () => void forgetOldKeys(database, new Date()).catch(() => undefined),
@@ -83,6 +95,7 @@ export async function startServer(
     draining = true;
     clearInterval(housekeeping);
     preparation.stop();
+    await feed?.stop();
     await sockets.close();
     await closeApp(app, settings.SHUTDOWN_TIMEOUT_MS);
     await publisher.close();
@@ -90,6 +103,7 @@ export async function startServer(
     await store.close();
     await within(closeDatabaseMs, database.close());
     stopReporting();
+    stopReportingFeed();
   };
   try {
     await app.listen({
@@ -162,7 +176,8 @@ export function openCache({ settings, backend }: Config, database: Database): Op
       runId,
     });
     const clock = { now: () => systemClock.now(), unique: () => store.unique() };
-    return { store, cache: toCache(store), eventLog: new MemoryEventLog({ ...bounds, ...clock }) };
+    const eventLog = new MemoryEventLog({ ...bounds, ...clock });
+    return { store, cache: toCache(store), eventLog, checkpoint: new MemoryCheckpoint() };
   }
   const store = new RedisStore({
     ...reachRedis(backend.redis, settings.REDIS_CONNECT_TIMEOUT_MS),
@@ -181,13 +196,30 @@ export function openCache({ settings, backend }: Config, database: Database): Op
   });
   const cache = toCache(store);
   store.connect();
-  return { store, cache, eventLog: store.openEventLog(bounds) };
+  return { store, cache, eventLog: store.openEventLog(bounds), checkpoint: new RedisCheckpoint(store) };
+}
+
+/** With a feed, what is told of changes comes from it alone: in the order of the commits, for all who write. */
+function tellingWhile(tellsChanges: () => boolean, sink: ChangeSink): ChangeSink {
+  return {
+    reserve: async () => (tellsChanges() ? await sink.reserve() : undefined),
+    publish: async (event) => (tellsChanges() ? await sink.publish(event) : undefined),
+  };
+}
+
+function openFeedOf(
+  { settings, backend }: Config,
+  parts: Pick<FeedParts, 'resources' | 'cache' | 'database' | 'checkpoint' | 'events'>,
+): Follower | undefined {
+  if (backend.kind === 'embedded') return undefined;
+  return openFeed({ settings, server: backend.database, clock: systemClock, ...parts });
 }
 
 export interface OpenedCache {
   readonly store: CacheStore;
   readonly cache: Cache;
   readonly eventLog: EventLog;
+  readonly checkpoint: Checkpoint;
 }
 
 const bytesPerMb = 1024 * 1024;
@@ -197,18 +229,20 @@ function prepareDatabase(
   { backend }: Config,
   database: Database,
   log: Logger,
-): { firstAttempt: Promise<void>; stop(): void } {
+): { firstAttempt: Promise<void>; done: Promise<void>; stop(): void } {
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
   const where =
     backend.kind === 'embedded' ? `embedded SQLite, ${placeOf(backend.location)}` : addressOf(backend.database);
   let told: string | undefined;
+  const { promise: done, resolve } = Promise.withResolvers<void>();
   const attempt = async (): Promise<void> => {
     try {
       const created = await migrate(database);
       if (backend.kind === 'embedded') await addSamples(database);
       const tables = created.length === 0 ? 'all tables are there' : `created ${created.join(', ')}`;
       log.info(`Database: ${where}: connected; ${tables}`);
+      if (!stopped) resolve();
     } catch (error) {
       if (stopped) return;
       const reason = rootCause(error);
@@ -222,7 +256,7 @@ function prepareDatabase(
     stopped = true;
     clearTimeout(timer);
   };
-  return { firstAttempt: attempt(), stop };
+  return { firstAttempt: attempt(), done, stop };
 }
 
 const prepareRetryMs = 1_000;

@@ -6,7 +6,7 @@ import { MemoryTier } from './memory-tier.ts';
 import type { Outbox } from './outbox.ts';
 import { type Answer, type Load, ReadThrough } from './read-through.ts';
 import { type CacheStore, StoreUnavailable } from './store.ts';
-import { type Transact, WriteFence } from './write-fence.ts';
+import { type LiftFence, type Transact, WriteFence } from './write-fence.ts';
 
 /**
  * The door of the engine: read, write, invalidate.
@@ -65,8 +65,13 @@ export class Cache {
   }
 
   /** See `WriteFence.invalidate`. */
-  invalidate(names: readonly KeyName[]): Promise<void> {
-    return this.#writes.invalidate(names);
+  invalidate(names: readonly KeyName[], options?: { readonly fenceMs?: number }): Promise<LiftFence> {
+    return this.#writes.invalidate(names, options);
+  }
+
+  /** See `WriteFence.invalidateAll`. */
+  invalidateAll(prefix: string): Promise<void> {
+    return this.#writes.invalidateAll(prefix);
   }
 
   /**

@@ -28,6 +28,7 @@ export type CacheEvent =
   | { readonly type: 'fence'; readonly names: readonly KeyName[]; readonly reached: boolean }
   | { readonly type: 'release'; readonly names: readonly KeyName[]; readonly reached: boolean }
   | { readonly type: 'invalidate'; readonly names: readonly KeyName[]; readonly reached: boolean }
+  | { readonly type: 'invalidate-all'; readonly prefix: string }
   | { readonly type: 'audit'; readonly key: Key; readonly differs: boolean }
   | { readonly type: 'outbox'; readonly swept: number }
   /** Nobody waits any more for a store that does not answer in time; closed again when it is up. */

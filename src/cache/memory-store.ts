@@ -85,6 +85,11 @@ export class MemoryStore implements CacheStore {
     }
   }
 
+  async releaseAll(prefix: string): Promise<void> {
+    const names = [...this.#members.keys()].filter((name) => name.startsWith(prefix));
+    await this.release(names, this.unique());
+  }
+
   unique(): string {
     this.#count += 1;
     return `${this.#runId}.${this.#count.toString(36)}`;

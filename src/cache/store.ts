@@ -38,6 +38,12 @@ export interface CacheStore {
   release(names: readonly KeyName[], token: string): Promise<void>;
 
   /**
+   * Deletes the values under all names that begin with `prefix`, with all their parts and leases, as `release` does. What
+   * was there when it began is gone when it resolves.
+   */
+  releaseAll(prefix: string): Promise<void>;
+
+  /**
    * Which store this is, as it is claimed in the database while it is in use; `undefined` where there can be no other. A
    * fence counts only in the store that is in use: an instance may still be at one that all others have left.
    */

@@ -67,16 +67,36 @@ export class WriteFence {
   /**
    * Invalidates names for a change that someone else has already committed. When this resolves, no reader of this
    * store is answered with what was cached before.
+   *
+   * With `fenceMs` nothing is cached under the names for so long, and then again by itself: for a change that is told of
+   * before every reader of the database sees it. Resolves with how to take that fence away earlier, once all do.
    */
-  async invalidate(names: readonly KeyName[]): Promise<void> {
+  async invalidate(names: readonly KeyName[], { fenceMs }: { readonly fenceMs?: number } = {}): Promise<LiftFence> {
     const { run } = this.#store;
-    const released = await this.#reach(() => this.#store.release(names, this.#store.unique()));
-    const reached = released && (run === undefined || (await this.#isInUse(run)));
+    const token = this.#store.unique();
+    const step = (): Promise<void> =>
+      fenceMs === undefined ? this.#store.release(names, token) : this.#store.fence(names, token, fenceMs);
+    const reached = (await this.#reach(step)) && (run === undefined || (await this.#isInUse(run)));
     publish({ type: 'invalidate', names, reached });
-    if (reached) return;
-    await this.#outbox.record(names);
-    // Once more, now that the row is there: a store that swept an empty outbox in between trusts itself again.
-    await this.#reach(() => this.#store.release(names, this.#store.unique()));
+    if (!reached) {
+      await this.#outbox.record(names);
+      // Once more, now that the row is there: a store that swept an empty outbox in between trusts itself again.
+      await this.#reach(step);
+    }
+    return async () => {
+      if (fenceMs !== undefined) await this.#withdraw(names, token);
+    };
+  }
+
+  /**
+   * Invalidates all names that begin with `prefix`. Rejects with `StoreUnavailable` when that could not be done, or was done
+   * in a store that is not in use: the caller tries again.
+   */
+  async invalidateAll(prefix: string): Promise<void> {
+    const { run } = this.#store;
+    await this.#store.releaseAll(prefix);
+    if (run !== undefined && !(await this.#isInUse(run))) throw new StoreUnavailable('another store is in use');
+    publish({ type: 'invalidate-all', prefix });
   }
 
   /** Others may have gone to another store. While the database is away nobody can say so, and none can go there. */
@@ -113,7 +133,7 @@ export class WriteFence {
     if (!reached && !recorded) await this.#outbox.record(names).catch(() => undefined);
   }
 
-  /** Nothing was committed: take the fence away, as well as that goes. */
+  /** Takes the fence away, as well as that goes. */
   async #withdraw(names: readonly KeyName[], token: string): Promise<void> {
     if (names.length > 0) await this.#reach(() => this.#store.release(names, token));
   }
@@ -128,6 +148,9 @@ export class WriteFence {
     }
   }
 }
+
+/** Takes the fence of an invalidation away. One that cannot be reached runs out by itself. */
+export type LiftFence = () => Promise<void>;
 
 export interface WriteFenceOptions {
   /** Longer than any COMMIT can hang, in milliseconds. */

@@ -3,6 +3,7 @@ import { CatalogueError } from '../errors.ts';
 import { isIdentifierValue } from '../resources/identifier.ts';
 import type { Resource } from '../resources/resource.ts';
 import { type ChangeSink, roomsOfRow } from '../resources/row-events.ts';
+import type { LiveEvent } from './event-log.ts';
 import { isOwnEvent } from './events.ts';
 
 /** Names that Socket.IO gives a meaning of its own: https://socket.io/docs/v4/emit-cheatsheet/#reserved-events */
@@ -21,8 +22,11 @@ export class Broadcaster {
   readonly #cache: Cache;
   readonly #resources: readonly Resource[];
   readonly #changes: ChangeSink;
+  readonly #tellsChanges: () => boolean;
 
-  constructor(cache: Cache, resources: readonly Resource[], changes: ChangeSink) {
+  /** `tellsChanges`: whether the events of resources come from here; with a change feed they come from that alone. */
+  constructor(cache: Cache, resources: readonly Resource[], changes: ChangeSink, tellsChanges: () => boolean) {
+    this.#tellsChanges = tellsChanges;
     this.#cache = cache;
     this.#resources = resources;
     this.#changes = changes;
@@ -38,7 +42,8 @@ export class Broadcaster {
     const names = rows.flatMap(({ resource, id }) => resource.keysAffectedBy(id));
     if (names.length > 0) await this.#cache.invalidate(names);
     const rooms = rows.flatMap(({ resource, id }) => roomsOfRow(resource, id));
-    await this.#changes.publish({ event, data: JSON.stringify(data ?? null), rooms });
+    const told: LiveEvent = { event, data: JSON.stringify(data ?? null), rooms };
+    if (rows.length === 0 || this.#tellsChanges()) await this.#changes.publish(told);
   }
 }
 

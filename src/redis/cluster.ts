@@ -88,6 +88,18 @@ export class ClusterServers implements Servers {
     await Promise.all(deletions);
   }
 
+  async onEach(step: (server: Steps) => Promise<void>): Promise<void> {
+    await this.#discover();
+    const before = this.#masters;
+    const isWhole = before.length === slotCount && !before.includes(undefined);
+    if (isWhole) await Promise.all([...this.#servers.values()].map(step));
+    await this.#discover();
+    const isSame = this.#masters.every((master, slot) => master === before[slot]);
+    if (!isWhole || !isSame || this.#failure !== undefined) {
+      throw new StoreUnavailable('some slots of the cluster have no node, or have moved meanwhile');
+    }
+  }
+
   /** While a slot moves, scripts go through only where all of their keys are: until then nothing of its node is trusted. */
   async #deleteAt(place: Place, step: (server: Steps) => Promise<void>): Promise<void> {
     try {
@@ -216,6 +228,7 @@ export interface ClusterOptions
   readonly openNode: (name: string) => OpenLink;
 }
 
+const slotCount = 16_384;
 const mostAttempts = 4;
 const watchMs = 1_000;
 /** While nothing is missing, the nodes are asked for every so many seconds. */

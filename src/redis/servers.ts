@@ -18,6 +18,8 @@ export interface Servers {
   at<T>(place: Place, step: (server: Steps) => Promise<T>): Promise<T>;
   /** Runs a deletion on each server that has some of the places; repeatable too. Rejects unless all were reached. */
   atAll(places: readonly Place[], step: (server: Steps, places: readonly Place[]) => Promise<void>): Promise<void>;
+  /** Runs a step on each server that has keys. Rejects unless all were reached, or when keys moved meanwhile. */
+  onEach(step: (server: Steps) => Promise<void>): Promise<void>;
 }
 
 /** What may be done on a server. */
@@ -58,5 +60,9 @@ export class OneServer implements Servers {
 
   atAll(places: readonly Place[], step: (server: Steps, places: readonly Place[]) => Promise<void>): Promise<void> {
     return step(this.#server, places);
+  }
+
+  onEach(step: (server: Steps) => Promise<void>): Promise<void> {
+    return step(this.#server);
   }
 }

@@ -148,6 +148,55 @@ export class RedisStore implements CacheStore {
     await this.#delete(names, (call, places) => scripts.release(call, places, token));
   }
 
+  /**
+   * SCAN tells of every key that is there from its beginning to its end, and of each name its guard: an entry without one
+   * has no version, and the leases are in the guards too.
+   */
+  async releaseAll(prefix: string): Promise<void> {
+    await this.#servers.onEach(async (server) => {
+      let cursor = '0';
+      do {
+        const found = await this.#scan(server, cursor, `{${escapeGlob(prefix)}*}:guard`);
+        ({ cursor } = found);
+        for (let from = 0; from < found.names.length; from += releasedAtOnce) {
+          await this.release(found.names.slice(from, from + releasedAtOnce), this.unique());
+        }
+      } while (cursor !== '0');
+    });
+  }
+
+  /** A deletion as well: a server that cannot be asked holds what was to go. */
+  async #scan(server: Steps, from: string, pattern: string): Promise<{ cursor: string; names: KeyName[] }> {
+    let found = { cursor: '0', names: new Array<KeyName>() };
+    await server.withDeletion(async ({ link, deadlineMs }) => {
+      const [reply] = await link.send(deadlineMs, [['SCAN', from, 'MATCH', pattern, 'COUNT', scannedAtOnce]]);
+      const [cursor, guards] = asArray(reply);
+      const names = asArray(guards).map((guard) => asText(guard).slice(1, -guardEnd.length));
+      found = { cursor: asText(cursor), names };
+    });
+    return found;
+  }
+
+  /** Keeps a text that is worth as much as the entries are: whenever those are not trusted any more, neither is it. */
+  async keep(key: Key, text: string): Promise<void> {
+    const place = this.#servers.placeOf(key);
+    const store = async ({ link, deadlineMs, trusted }: TrustedCall): Promise<void> => {
+      await link.send(deadlineMs, [['HSET', place.value, 'trusted', trusted, 'text', text]]);
+    };
+    await this.#servers.at(place, (server) => server.withCommands(store));
+  }
+
+  /** What `keep` was given last; `null` when there is none that can be trusted. */
+  async kept(key: Key): Promise<string | null> {
+    const place = this.#servers.placeOf(key);
+    const load = async ({ link, deadlineMs, trusted }: TrustedCall): Promise<string | null> => {
+      const [reply] = await link.send(deadlineMs, [['HMGET', place.value, 'trusted', 'text']]);
+      const [of, text] = asArray(reply);
+      return of === null || text === null || asText(of) !== trusted ? null : asText(text);
+    };
+    return await this.#servers.at(place, (server) => server.withCommands(load));
+  }
+
   async #delete(
     names: readonly KeyName[],
     step: (call: Call, places: readonly Place[]) => Promise<void>,
@@ -205,6 +254,15 @@ type WithoutNotice = Exclude<Acquired, { kind: 'wait' }> | { readonly kind: 'wai
 
 /** A guard that has this many fields forgets the parts it guards: 3 to 5 fields a part, a hash of some 100 KB. */
 const mostGuardFields = 1_500;
+
+const guardEnd = '}:guard';
+const scannedAtOnce = 500;
+/** As many as go within the deadline of a small command. */
+const releasedAtOnce = 50;
+
+function escapeGlob(text: string): string {
+  return text.replaceAll(/[\\*?[\]^-]/g, String.raw`\$&`);
+}
 
 /** A version given out under another run of a server, or for another database, is none. */
 function versionIn(reply: Reply | undefined, trusted: string): string | null {

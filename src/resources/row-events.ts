@@ -1,5 +1,5 @@
 import type { LiveEvent, ReservedVersion } from '../realtime/event-log.ts';
-import { toNumberWhereExact } from './identifier.ts';
+import { deletedJson } from './changes.ts';
 import type { Resource } from './resource.ts';
 
 /** Where changes are told to the browsers. */
@@ -20,7 +20,7 @@ export function rowEvent(
 ): LiveEvent {
   return {
     event: resource.events[what],
-    data: json ?? JSON.stringify({ id: toNumberWhereExact(id) }),
+    data: json ?? deletedJson(id),
     rooms: roomsOfRow(resource, id),
     version,
   };

@@ -163,6 +163,38 @@ describe('writing through the cache', () => {
     expect((await cache.read('k', counted('newer'))).value.toString()).toBe('newer');
   });
 
+  test('an invalidation may leave a fence that runs out by itself; one that is not reached is recorded', async () => {
+    const { cache, store, outbox, clock } = openEngine();
+    await cache.read('k', counted('old'));
+    await cache.invalidate(['k'], { fenceMs: 200 });
+    expect(await cache.read('k', counted('new'))).toMatchObject({ outcome: { kind: 'bypass' } });
+    await clock.advance(201);
+    expect(await cache.read('k', counted('new'))).toMatchObject({ outcome: { kind: 'loaded' } });
+    const lift = await cache.invalidate(['k'], { fenceMs: 200 });
+    expect(await cache.read('k', counted('newer'))).toMatchObject({ outcome: { kind: 'bypass' } });
+    await lift();
+    expect(await cache.read('k', counted('newer'))).toMatchObject({ outcome: { kind: 'loaded' } });
+    await (await cache.invalidate(['k']))();
+    store.cut.add('fence');
+    await cache.invalidate(['k'], { fenceMs: 200 });
+    expect(outbox.names).toEqual(['k']);
+  });
+
+  test('all names with a prefix are invalidated in the store that is in use; else that fails', async () => {
+    const { cache, store, outbox } = openEngine();
+    await cache.read('k:1', counted('old'));
+    await cache.read('l:1', counted('old'));
+    const events = await published(() => cache.invalidateAll('k:'));
+    expect(events).toContainEqual({ type: 'invalidate-all', prefix: 'k:' });
+    expect((await cache.read('k:1', counted('new'))).value.toString()).toBe('new');
+    expect((await cache.read('l:1', counted('new'))).value.toString()).toBe('old');
+    store.run = 'here';
+    outbox.inUse = 'there';
+    await expect(cache.invalidateAll('k:')).rejects.toBeInstanceOf(StoreUnavailable);
+    store.cut.add('releaseAll');
+    await expect(cache.invalidateAll('k:')).rejects.toBeInstanceOf(StoreUnavailable);
+  });
+
   test('a fence counts only in the store that is in use: else the names go into the outbox, with the transaction', async () => {
     const { cache, store } = openEngine();
     store.run = 'here';

@@ -63,12 +63,20 @@ describe('without any setting', () => {
   });
 });
 
+test('a change feed needs servers to follow', () => {
+  for (const CHANGE_FEED of ['binlog', 'triggers']) {
+    expect(() => loadConfig({ CHANGE_FEED })).toThrow('CHANGE_FEED must be off with the embedded default');
+    expect(loadConfig({ CHANGE_FEED, REDIS_HOST: 'r', DB_HOST: 'd' }).settings.CHANGE_FEED).toBe(CHANGE_FEED);
+  }
+});
+
 describe('every option', () => {
   const integers = Object.entries(options).flatMap(([name, { kind }]) => {
     const range = /^integer, (\d+) to (\d+)$/.exec(kind);
     return range === null ? [] : [{ name, least: Number(range[1]), most: Number(range[2]) }];
   });
   const others: Record<string, [good: string, parsed: unknown, bad?: string]> = {
+    CHANGE_FEED: ['off', 'off', 'sometimes'],
     NODE_ENV: ['test', 'test'],
     HOST: ['::1', '::1'],
     REDIS_HOST: ['redis', 'redis'],

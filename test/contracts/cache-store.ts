@@ -211,6 +211,26 @@ export function describeCacheStore(name: string, open: () => Promise<StoreUnderT
       expect((await store.acquire(other, leaseMs)).kind).toBe('lease');
     });
 
+    test('all names with a prefix are released: values, parts and leases; their neighbours stay', async () => {
+      const prefix = `pre*fix?${count}:`;
+      const names = Array.from({ length: 150 }, (_, index) => `${prefix}${index}`);
+      const neighbours = [key, `pre-fix?${count}:1`, `x${prefix}1`, prefix.slice(0, -1)];
+      await Promise.all([...names, ...neighbours, partOf(`${prefix}1`, 'limit=1')].map((each) => put(each, each)));
+      const loading = await takeLease(`${prefix}loading`);
+      await store.releaseAll(prefix);
+      expect(await Promise.all(names.map((each) => store.validate(each)))).toEqual(names.map(() => null));
+      expect(await store.validate(partOf(`${prefix}1`, 'limit=1'))).toBeNull();
+      expect(await store.fill(`${prefix}loading`, loading, fillWith('old'))).toMatchObject({ stored: false });
+      expect(await Promise.all(neighbours.map((each) => store.validate(each)))).not.toContain(null);
+      await store.releaseAll(prefix);
+    });
+
+    test('a release of all opens no fence', async () => {
+      await store.fence([key], 'writer', fenceMs);
+      await store.releaseAll(key);
+      expect(await store.acquire(key, leaseMs)).toEqual({ kind: 'bypass' });
+    });
+
     test('a part has a value, a version and a lease of its own', async () => {
       const [one, two] = [partOf(key, 'limit=1'), partOf(key, 'limit=2')];
       await put(key, 'whole');

@@ -51,6 +51,7 @@ export class CuttableStore implements CacheStore {
   surrender: CacheStore['surrender'] = (...args) => this.#pass('surrender', () => this.#store.surrender(...args));
   fence: CacheStore['fence'] = (...args) => this.#pass('fence', () => this.#store.fence(...args));
   release: CacheStore['release'] = (...args) => this.#pass('release', () => this.#store.release(...args));
+  releaseAll: CacheStore['releaseAll'] = (prefix) => this.#pass('releaseAll', () => this.#store.releaseAll(prefix));
   ping: CacheStore['ping'] = () => this.#pass('ping', () => this.#store.ping());
   close: CacheStore['close'] = () => this.#store.close();
   unique: CacheStore['unique'] = () => this.#store.unique();

@@ -204,6 +204,11 @@ describe('the Redis store on a cluster of three masters and three replicas', () 
       await expect(never.ping()).rejects.toThrow('no node of the cluster is known');
       await expect(never.read(nameOn(0))).rejects.toThrow('no node of the cluster has the slot');
       await expect(store.fence([nameOn(0)], 'writer', 1_000)).rejects.toMatchObject({ name: 'StoreUnavailable' });
+      // Closed while it asks around.
+      const asking = expect(store.releaseAll('name')).rejects.toMatchObject({ name: 'StoreUnavailable' });
+      await store.close();
+      await asking;
+      await expect(never.releaseAll('name')).rejects.toThrow('some slots of the cluster have no node');
     },
     startTimeoutMs,
   );

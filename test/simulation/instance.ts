@@ -156,8 +156,8 @@ export class Instance {
     );
   }
 
-  invalidate(names: readonly KeyName[]): Promise<void> {
-    return this.cache.invalidate(names);
+  async invalidate(names: readonly KeyName[]): Promise<void> {
+    await this.cache.invalidate(names);
   }
 
   /** SIGKILL: nothing of it goes on, but what is on its way to the servers. */
