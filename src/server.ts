@@ -25,6 +25,7 @@ import { addResourceRoutes } from './http/resource-routes.ts';
 import { Broadcaster } from './realtime/broadcaster.ts';
 import type { EventLog } from './realtime/event-log.ts';
 import { MemoryEventLog } from './realtime/memory-event-log.ts';
+import { Neighbours } from './realtime/neighbours.ts';
 import { EventPublisher } from './realtime/publisher.ts';
 import { roomsOf } from './realtime/rooms.ts';
 import { SocketServer } from './realtime/socket-server.ts';
@@ -49,7 +50,7 @@ import { ResourceWriter } from './resources/writer.ts';
 export async function startServer(
   config: Config,
   log: Logger,
-  resources: readonly Resource[] = registered,
+  { resources = registered, worker }: ServerParts = {},
 ): Promise<RunningServer> {
   const { settings } = config;
   const database = openDatabase(config);
@@ -68,12 +69,8 @@ export async function startServer(
     origins: settings.FRONTEND_URL,
     requestTimeoutMs: settings.REQUEST_TIMEOUT_MS,
   });
-  const sockets = new SocketServer(app.server, eventLog, systemClock, {
-    origins: settings.FRONTEND_URL,
-    mostPerAddress: settings.SOCKETS_PER_ADDRESS,
-    trustedProxies: settings.TRUSTED_PROXIES,
-    isRoom: roomsOf(resources),
-  });
+  const neighbours = worker === undefined ? undefined : new Neighbours(worker.folder, worker.number, app.server);
+  const sockets = openSockets(app, config, { eventLog, resources, neighbours });
   const publisher = new EventPublisher(eventLog, systemClock, sockets);
   const feed = openFeedOf(config, { resources, cache, database, checkpoint, events: eventLog });
   const tellsChanges = (): boolean => feed === undefined || feed.state.name === 'refused';
@@ -97,6 +94,7 @@ export async function startServer(
     preparation.stop();
     await feed?.stop();
     await sockets.close();
+    neighbours?.close();
     await closeApp(app, settings.SHUTDOWN_TIMEOUT_MS);
     await publisher.close();
     await cache.close();
@@ -106,6 +104,7 @@ export async function startServer(
     stopReportingFeed();
   };
   try {
+    await neighbours?.listen();
     await app.listen({
       host: settings.HOST,
       port: settings.PORT,
@@ -118,6 +117,12 @@ export async function startServer(
     throw new CatalogueError('PORT_UNAVAILABLE', { params, cause: error });
   }
   return { port: portOf(app), stop };
+}
+
+export interface ServerParts {
+  readonly resources?: readonly Resource[];
+  /** Which of several processes on one port this is, and where they find each other. */
+  readonly worker?: { readonly number: string; readonly folder: string } | undefined;
 }
 
 export interface RunningServer {
@@ -197,6 +202,24 @@ export function openCache({ settings, backend }: Config, database: Database): Op
   const cache = toCache(store);
   store.connect();
   return { store, cache, eventLog: store.openEventLog(bounds), checkpoint: new RedisCheckpoint(store) };
+}
+
+function openSockets(
+  app: FastifyInstance,
+  { settings }: Config,
+  {
+    eventLog,
+    resources,
+    neighbours,
+  }: { eventLog: EventLog; resources: readonly Resource[]; neighbours: Neighbours | undefined },
+): SocketServer {
+  return new SocketServer(app.server, eventLog, systemClock, {
+    origins: settings.FRONTEND_URL,
+    mostPerAddress: settings.SOCKETS_PER_ADDRESS,
+    trustedProxies: settings.TRUSTED_PROXIES,
+    isRoom: roomsOf(resources),
+    neighbours,
+  });
 }
 
 /** With a feed, what is told of changes comes from it alone: in the order of the commits, for all who write. */

@@ -1,10 +1,12 @@
-import type { Server as HttpServer } from 'node:http';
+import { randomBytes } from 'node:crypto';
+import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node:http';
 import { Server, type Socket } from 'socket.io';
 import type { Clock } from '../cache/clock.ts';
 import { publish } from './channels.ts';
 import type { EventLog, LiveEvent, LoggedEvent } from './event-log.ts';
 import { drainEvent, sessionEvent } from './events.ts';
 import { ConnectionsPerAddress } from './limits.ts';
+import type { Neighbours } from './neighbours.ts';
 import type { OwnClients } from './publisher.ts';
 import { Outgoing } from './outgoing.ts';
 import { audienceOf, Subscriptions } from './rooms.ts';
@@ -50,6 +52,7 @@ export class SocketServer implements OwnClients {
     });
     this.#io.engine.on('connection', (connection: Socket['conn']) => this.#connections.count(connection));
     this.#io.use((_socket, next) => void this.#admit(next));
+    if (options.neighbours !== undefined) this.#shareWith(options.neighbours);
     this.#io.on('connection', (socket) => this.#welcome(socket, log, options.isRoom));
     this.#stopCutting = clock.every(cutEveryMs, () => this.#cutSlowClients());
     this.#tail.start();
@@ -69,6 +72,13 @@ export class SocketServer implements OwnClients {
   async #admit(next: () => void): Promise<void> {
     await this.#tail.begun();
     next();
+  }
+
+  #shareWith(neighbours: Neighbours): void {
+    this.#io.engine.generateId = () => neighbours.nameSession(randomBytes(15).toString('base64url'));
+    this.#io.engine.use((request: IncomingMessage, response: ServerResponse, next: () => void) => {
+      if (!neighbours.handOver(request, response)) next();
+    });
   }
 
   #welcome(socket: Socket, log: EventLog, isRoom: (name: string) => boolean): void {
@@ -128,6 +138,8 @@ export interface SocketServerOptions {
   /** Addresses and networks whose `X-Forwarded-For` is believed. */
   readonly trustedProxies: readonly string[];
   readonly isRoom: (name: string) => boolean;
+  /** The other processes on the same port. */
+  readonly neighbours: Neighbours | undefined;
 }
 
 const longestMessageBytes = 64 * 1024;

@@ -75,7 +75,11 @@ export async function startService(
 ): Promise<Service> {
   const config = loadConfig({ ...quiet, ...environment });
   const log = options.log === undefined ? pino({ level: 'silent' }) : pino({ level: 'debug' }, options.log);
-  const server = await startServer(config, log, options.resources);
+  const server = await startServer(
+    config,
+    log,
+    options.resources === undefined ? {} : { resources: options.resources },
+  );
   const url = `http://127.0.0.1:${server.port}`;
   const request: Service['request'] = async (method, path, body, headers = {}) => {
     const response = await fetch(url + path, {

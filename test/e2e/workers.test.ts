@@ -1,0 +1,86 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from '@jest/globals';
+import { connectClient } from '../harness/live-client.ts';
+import { createSchema } from '../harness/database-schema.ts';
+import { startRedis } from '../harness/redis-server.ts';
+import { environmentOf, eventually } from '../harness/service.ts';
+import { runVerb, type ServiceProcess, startServiceProcess } from '../harness/service-process.ts';
+import { sharedDatabases } from '../harness/shared-servers.ts';
+import { stopAfterEach } from '../harness/stops.ts';
+
+/** `serve --workers N`: processes on one port. */
+
+const stops = stopAfterEach();
+const headers = { 'x-internal-secret': 's' };
+
+async function startWorkers(count: number): Promise<ServiceProcess> {
+  const [server] = sharedDatabases();
+  if (server === undefined) throw new Error('no database');
+  const [schema, redis] = [await createSchema(server), await startRedis()];
+  stops.push(schema.drop, () => redis.stop());
+  const environment = { ...environmentOf(redis, schema), REALTIME_API_SECRET: 's', LOG_REQUESTS: 'false' };
+  const service = await startServiceProcess({ environment, arguments: ['serve', '--workers', String(count)] });
+  stops.push(service.stop);
+  await eventually(async () => startsOf(service) >= count);
+  return service;
+}
+
+const processesOf = ({ pid }: ServiceProcess): number[] =>
+  readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').map(Number);
+
+const startsOf = ({ lines }: ServiceProcess): number => lines.filter((line) => line.includes('is in use')).length;
+
+test('share the port, the cache and the live events; sessions by polling stay whole', async () => {
+  const service = await startWorkers(3);
+  // A session by polling is many requests, on connections that may go to any process; and so is the way to a WebSocket.
+  const clients = await Promise.all(
+    Array.from({ length: 12 }, (_, index) =>
+      connectClient(service.url, { transports: index % 2 === 0 ? ['polling'] : ['polling', 'websocket'] }),
+    ),
+  );
+  stops.push(async () => clients.forEach((client) => client.close()));
+  for (let count = 1; count <= 10; count += 1) {
+    const answer = await service.request('POST', '/internal/broadcast', { event: 'told', data: count }, headers);
+    expect(answer.status).toBe(200);
+  }
+  await Promise.all(clients.map((client) => client.hears(10)));
+  for (const client of clients) expect(client.heard.map(([, data]) => data)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+}, 60_000);
+
+test('one that dies is replaced, and the others go on; SIGTERM ends all, and leaves nothing', async () => {
+  const service = await startWorkers(2);
+  const [victim = 0, other = 0] = processesOf(service);
+  const folder = join(tmpdir(), `energex-cache-${service.pid}`);
+  expect(existsSync(folder)).toBe(true);
+  process.kill(victim, 'SIGKILL');
+  for (let count = 0; count < 20; count += 1) {
+    // What was on its way to the process that died is lost, nothing else.
+    const signal = AbortSignal.timeout(2_000);
+    const answer = await fetch(`${service.url}/cache/posts`, { signal }).catch(() => undefined);
+    expect([200, undefined]).toContain(answer?.status);
+  }
+  await service.line(/process \d+ ended \(SIGKILL\); another one in 100 ms/);
+  await eventually(async () => startsOf(service) === 3);
+  const all = processesOf(service);
+  expect(all).toContain(other);
+  expect(all).toHaveLength(2);
+  service.signal('SIGTERM');
+  expect(await service.ended).toMatchObject({ code: 0 });
+  expect(existsSync(folder)).toBe(false);
+  for (const pid of all) expect(() => process.kill(pid, 0)).toThrow('ESRCH');
+}, 60_000);
+
+test('without servers that they share, or with a number that is none, they are refused', async () => {
+  for (const [count, reason] of [
+    ['2', '--workers needs Redis and a database'],
+    ['0', '--workers must be a whole number from 1 to 256'],
+    ['x', '--workers must be a whole number from 1 to 256'],
+  ] as const) {
+    const { code, errors } = await runVerb(['serve', '--workers', count]);
+    expect([code, errors]).toEqual([1, expect.stringContaining(reason)]);
+  }
+  const { errors } = await runVerb(['migrate', '--workers', '2']);
+  expect(errors).toContain('--workers belongs to the verb serve');
+}, 60_000);
