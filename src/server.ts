@@ -19,6 +19,7 @@ import { SqliteDatabase } from './database/sqlite.ts';
 import { withDeadline } from './deadline.ts';
 import { CatalogueError, describeError } from './errors.ts';
 import { buildApp } from './http/app.ts';
+import { addAsyncapiRoute } from './http/asyncapi.ts';
 import { addHealthRoute } from './http/health.ts';
 import { addInternalRoutes } from './http/internal.ts';
 import { addResourceRoutes } from './http/resource-routes.ts';
@@ -80,6 +81,7 @@ export async function startServer(
     addResourceRoutes(app, resource, reader, new ResourceWriter(resource, cache, database, changes));
   }
   addHealthRoute(app, { redis: () => cache.ping(), mysql: () => database.ping(), draining: () => draining });
+  addAsyncapiRoute(app, resources);
   const broadcaster = new Broadcaster(cache, resources, publisher, tellsChanges);
   addInternalRoutes(app, broadcaster, settings.REALTIME_API_SECRET);
   void preparation.done.then(() => feed?.start());

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { renderConfiguration, renderEssentials } from './configuration.ts';
 import { renderErrors } from './errors.ts';
+import { renderEvents, renderLimits } from './events.ts';
 import { renderResources } from './resources.ts';
 import { replaceSection } from './sections.ts';
 
@@ -13,6 +14,8 @@ const parts: readonly { readonly file: string; readonly name: string; readonly r
   { file: 'README.md', name: 'resources', render: renderResources },
   { file: 'docs/configuration.md', name: 'configuration', render: renderConfiguration },
   { file: 'docs/errors.md', name: 'errors', render: renderErrors },
+  { file: 'docs/events.md', name: 'events', render: renderEvents },
+  { file: 'docs/events.md', name: 'limits', render: renderLimits },
 ];
 
 /** The documents that have generated parts, paths from the root of the project. */

@@ -3,6 +3,17 @@ import { compile, default as addressBehind } from '@fastify/proxy-addr';
 import type { Socket } from 'socket.io';
 import type { Clock } from '../cache/clock.ts';
 
+/** What a client may do, and what is kept for it; `docs/events.md` has the same figures from here. */
+export const clientLimits = {
+  /** Of one message of a client. */
+  messageBytes: 64 * 1024,
+  messagesPerSecond: 20,
+  messagesAtOnce: 120,
+  roomsAtATime: 100,
+  /** On their way to a client. */
+  outgoingBytes: 1024 * 1024,
+} as const;
+
 /** Counts the connections of each address. */
 export class ConnectionsPerAddress {
   readonly #most: number;

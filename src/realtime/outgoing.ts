@@ -1,5 +1,6 @@
 import type { Socket } from 'socket.io';
 import type { Clock } from '../cache/clock.ts';
+import { clientLimits } from './limits.ts';
 
 /** What is on its way to a client: how much of it there is, and an end for a client that does not take it. */
 export class Outgoing {
@@ -27,7 +28,7 @@ export class Outgoing {
   /** Resolves with `true` once half of the bound is free again, with `false` when that takes too long. */
   async hasRoom(clock: Clock): Promise<boolean> {
     const giveUpAt = clock.now() + patienceMs;
-    while (this.size > mostBytes / 2) {
+    while (this.size > clientLimits.outgoingBytes / 2) {
       if (clock.now() > giveUpAt) return false;
       await clock.sleep(50);
     }
@@ -35,7 +36,7 @@ export class Outgoing {
   }
 
   get isTooMuch(): boolean {
-    return this.size > mostBytes;
+    return this.size > clientLimits.outgoingBytes;
   }
 
   /** Ends the connection without waiting for what is on its way. */
@@ -49,5 +50,4 @@ export class Outgoing {
   }
 }
 
-const mostBytes = 1024 * 1024;
 const patienceMs = 10_000;

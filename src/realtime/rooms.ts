@@ -1,6 +1,7 @@
 import type { Socket } from 'socket.io';
 import { isIdentifier } from '../resources/identifier.ts';
 import type { Resource } from '../resources/resource.ts';
+import { clientLimits } from './limits.ts';
 
 /** Of clients that are up to date; the others are not sent anything yet. */
 const everyone = 'energex:everyone';
@@ -25,7 +26,8 @@ export class Subscriptions {
     if (typeof room !== 'string' || !this.#isRoom(room)) {
       return 'a room is the name of a list such as "posts", or of a row such as "post:42"';
     }
-    if (!this.#rooms.has(room) && this.#rooms.size >= mostRooms) return `at most ${mostRooms} rooms at a time`;
+    if (!this.#rooms.has(room) && this.#rooms.size >= clientLimits.roomsAtATime)
+      return `at most ${clientLimits.roomsAtATime} rooms at a time`;
     this.#rooms.add(room);
     this.#isChoosy = true;
     if (this.#isJoined) {
@@ -67,5 +69,3 @@ export function roomsOf(resources: readonly Resource[]): (name: string) => boole
     return more.length === 0 && items.has(item) && isIdentifier(id);
   };
 }
-
-const mostRooms = 100;

@@ -3,7 +3,7 @@ import type { Clock } from '../cache/clock.ts';
 import { publish } from './channels.ts';
 import type { EventLog, LoggedEvent, Position } from './event-log.ts';
 import { sessionEvent } from './events.ts';
-import { Rate } from './limits.ts';
+import { clientLimits, Rate } from './limits.ts';
 import type { Outgoing } from './outgoing.ts';
 import type { Subscriptions } from './rooms.ts';
 import type { EventTail } from './tail.ts';
@@ -45,7 +45,8 @@ export class Session {
   }
 
   #listen(): void {
-    const rate = new Rate(this.#surroundings.clock, eventsPerSecond, burst);
+    const { messagesPerSecond, messagesAtOnce } = clientLimits;
+    const rate = new Rate(this.#surroundings.clock, messagesPerSecond, messagesAtOnce);
     this.#socket.use((_event, next) => {
       if (rate.take()) {
         next();
@@ -137,7 +138,5 @@ function readHandshake(auth: unknown): {
   };
 }
 
-const eventsPerSecond = 20;
-const burst = 120;
 const mostPerRead = 200;
 const patienceMs = 30_000;

@@ -5,7 +5,7 @@ import type { Clock } from '../cache/clock.ts';
 import { publish } from './channels.ts';
 import type { EventLog, LiveEvent, LoggedEvent } from './event-log.ts';
 import { drainEvent, sessionEvent } from './events.ts';
-import { ConnectionsPerAddress } from './limits.ts';
+import { clientLimits, ConnectionsPerAddress } from './limits.ts';
 import type { Neighbours } from './neighbours.ts';
 import type { OwnClients } from './publisher.ts';
 import { Outgoing } from './outgoing.ts';
@@ -32,7 +32,7 @@ export class SocketServer implements OwnClients {
     this.#io = new Server(http, {
       cors: { origin: [...origins], credentials: true },
       serveClient: false,
-      maxHttpBufferSize: longestMessageBytes,
+      maxHttpBufferSize: clientLimits.messageBytes,
       // CORS does not cover WebSockets, so the handshake itself is checked. A client without `Origin` is no browser page of
       // another site: browsers send it with every WebSocket and every cross-origin request.
       allowRequest: (request, decide) => {
@@ -142,7 +142,6 @@ export interface SocketServerOptions {
   readonly neighbours: Neighbours | undefined;
 }
 
-const longestMessageBytes = 64 * 1024;
 const cutEveryMs = 1_000;
 const longestSpreadMs = 1_500;
 const msPerSocket = 1;

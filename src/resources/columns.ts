@@ -16,6 +16,8 @@ export interface Column {
   readonly isReference: boolean;
   /** Set by the service with the database's clock. */
   readonly stamp: 'never' | 'on-create' | 'always';
+  /** What it is in an answer or an event, as JSON Schema. */
+  readonly json: TSchema;
   /** The value as JSON text. */
   readonly toJson: (value: SqlValue) => string;
 }
@@ -28,6 +30,7 @@ export function identifier(): Column {
     integer: true,
     isReference: false,
     stamp: 'never',
+    json: Type.Integer({ minimum: 1 }),
     toJson: digits,
   };
 }
@@ -47,6 +50,7 @@ export function text(limits: { maxCharacters?: number; maxBytes?: number }): Col
     integer: false,
     isReference: false,
     stamp: 'never',
+    json: Type.String(),
     toJson: quoted,
   };
 }
@@ -55,7 +59,15 @@ export function text(limits: { maxCharacters?: number; maxBytes?: number }): Col
 export function reference(): Column {
   // Digits in a string are taken too: a JSON number beyond 2^53 has lost its last digits before anyone can look.
   const schema = Type.Unsafe({ type: ['integer', 'string'], identifier: true });
-  return { writable: 'on-create', schema, integer: true, isReference: true, stamp: 'never', toJson: digits };
+  return {
+    writable: 'on-create',
+    schema,
+    integer: true,
+    isReference: true,
+    stamp: 'never',
+    json: Type.Integer({ minimum: 1 }),
+    toJson: digits,
+  };
 }
 
 /** Set when the row is created. TIMESTAMP in UTC. */
@@ -66,6 +78,7 @@ export function createdAt(): Column {
     integer: false,
     isReference: false,
     stamp: 'on-create',
+    json: Type.Unsafe<string | null>({ type: ['string', 'null'], pattern: instantPattern }),
     toJson: instant,
   };
 }
@@ -74,6 +87,9 @@ export function createdAt(): Column {
 export function updatedAt(): Column {
   return { ...createdAt(), stamp: 'always' };
 }
+
+/** RFC 3339, in UTC, to the second. */
+const instantPattern = '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}Z$';
 
 function digits(value: SqlValue): string {
   return value === null ? 'null' : String(value);

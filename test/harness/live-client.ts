@@ -22,6 +22,8 @@ export type LiveClient = {
   hears(count: number): Promise<void>;
   /** Runs `handler` in the very turn in which an event arrives, as a frontend does. */
   onEvent(handler: (event: string, data: unknown) => void): void;
+  /** The same with all that came, from the first event on. */
+  onRaw(handler: (event: string, data: unknown, place: unknown) => void): void;
   /** The reason, once the connection has ended. */
   readonly disconnected: Promise<string>;
   /** Whether it will connect again by itself. */
@@ -36,9 +38,11 @@ export async function connectClient(
 ): Promise<LiveClient> {
   const socket = io(url, { forceNew: true, reconnection: false, transports: ['websocket'], ...options });
   const heard: [string, unknown][] = [];
+  const raw: [string, unknown, unknown][] = [];
   const places: Place[] = [];
   const sessions: LiveClient['sessions'][number][] = [];
   socket.onAny((event: string, data: unknown, place: unknown) => {
+    raw.push([event, data, place]);
     if (event === 'energex:session') {
       sessions.push(Object(data));
       return;
@@ -72,6 +76,10 @@ export async function connectClient(
     },
     hears: (count) => eventually(async () => heard.length >= count),
     onEvent: (handler) => void socket.onAny(handler),
+    onRaw: (handler) => {
+      for (const each of raw) handler(...each);
+      socket.onAny(handler);
+    },
     close: () => void socket.close(),
   };
 }

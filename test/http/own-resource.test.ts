@@ -14,6 +14,7 @@ const stars: Column = {
   integer: true,
   isReference: false,
   stamp: 'never',
+  json: Type.Integer({ minimum: 1, maximum: 5 }),
   toJson: (value) => String(value),
 };
 
