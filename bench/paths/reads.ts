@@ -1,0 +1,200 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Load, measurePeak } from '../load/wrk.ts';
+import { type Candidate, type Rounds, runRounds } from '../rounds.ts';
+import type { PinnedProcess } from '../stage/pinned-process.ts';
+import { hasNginx, peers, startNginx, startPeer, startRaw, startService } from '../stage/servers.ts';
+import type { Stage } from '../stage/stage.ts';
+import { type Options, type Path, service, type Target } from './path.ts';
+
+/** Reads under as much load as is answered, each beside a raw `node:http` server that answers the same body. */
+interface Read {
+  readonly name: string;
+  readonly title: string;
+  readonly paths: (posts: number) => readonly string[];
+  readonly connections: number;
+  readonly targets: readonly Target[];
+  readonly settings?: Readonly<Record<string, string>>;
+  readonly order?: Load['order'];
+  /** With the entity tag, so that the answer is 304; beside the full answer of a small post. */
+  readonly conditional?: true;
+  readonly alone?: true;
+}
+
+const items = (posts: number): string[] => Array.from({ length: posts }, (_, index) => `/cache/posts/${index + 1}`);
+const withoutMemory = { MEMORY_TIER_MB: '1' };
+
+function atLeast(least: number, to = 'raw'): Target {
+  return { candidate: service, to, figure: 'rate', least };
+}
+
+const ahead = peers.filter((peer) => peer !== 'express').map((peer) => atLeast(1, peer));
+const redisCpu = (most: number): Target => ({ candidate: service, figure: 'redisCpu', most });
+
+const reads: readonly Read[] = [
+  {
+    name: 'hot',
+    title: 'hot post, L1 validated',
+    paths: () => ['/cache/posts/1'],
+    connections: 64,
+    targets: [atLeast(0.9), redisCpu(2), atLeast(6, 'express'), ...ahead],
+  },
+  {
+    name: 'uniform',
+    title: '10,000 posts uniformly, L1 validated',
+    paths: items,
+    connections: 64,
+    targets: [atLeast(0.75), redisCpu(4), atLeast(6, 'express'), ...ahead],
+  },
+  {
+    name: 'list-40k',
+    title: 'list of 100 posts, L1 validated',
+    paths: () => ['/cache/posts?limit=100'],
+    connections: 64,
+    targets: [atLeast(0.85), atLeast(10, 'express'), ...ahead],
+  },
+  {
+    name: 'list-4m',
+    title: 'list of 10,000 posts, L1 validated',
+    paths: () => ['/cache/posts'],
+    connections: 8,
+    targets: [atLeast(0.9), atLeast(1.2, 'nginx'), atLeast(20, 'express'), ...ahead],
+  },
+  {
+    name: 'redis-small',
+    title: 'small post from Redis, no L1 entry',
+    paths: items,
+    connections: 64,
+    settings: withoutMemory,
+    order: 'in-turn',
+    targets: [atLeast(0.55)],
+    alone: true,
+  },
+  {
+    name: 'redis-40k',
+    title: 'list of 100 posts from Redis',
+    // A page that another limit cuts is another entry: a hundred of them do not fit into L1.
+    paths: () => Array.from({ length: 40 }, (_, index) => `/cache/posts?limit=${100 - index}`),
+    connections: 64,
+    settings: withoutMemory,
+    order: 'in-turn',
+    targets: [atLeast(0.35)],
+    alone: true,
+  },
+  {
+    name: 'redis-4m',
+    title: 'list of 10,000 posts from Redis',
+    paths: () => ['/cache/posts'],
+    connections: 8,
+    settings: withoutMemory,
+    targets: [atLeast(0.2)],
+    alone: true,
+  },
+  {
+    name: 'not-modified',
+    title: 'hot post, answered 304',
+    paths: () => ['/cache/posts/1'],
+    connections: 64,
+    conditional: true,
+    targets: [atLeast(1, `${service} 200`)],
+    alone: true,
+  },
+  {
+    name: 'not-modified-4m',
+    title: 'list of 10,000 posts, answered 304',
+    paths: () => ['/cache/posts'],
+    connections: 64,
+    conditional: true,
+    targets: [atLeast(1, `${service} 200`)],
+    alone: true,
+  },
+];
+
+export const readPaths: readonly Path[] = reads.map((read) => ({
+  name: read.name,
+  title: read.title,
+  base: 'raw',
+  figure: 'rate',
+  targets: read.targets,
+  run: (stage, options) => runRead(stage, read, options),
+}));
+
+async function runRead(stage: Stage, read: Read, options: Options): Promise<Rounds> {
+  const servers = new Map<string, PinnedProcess>();
+  try {
+    for (const [name, checkout] of options.checkouts) {
+      servers.set(name, await startService(stage, read.settings, checkout));
+    }
+    const first = [...servers.values()][0];
+    if (first === undefined) throw new Error('no checkout is given');
+    const paths = read.paths(stage.posts);
+    await settled(first.port);
+    for (const { port } of servers.values()) await warm(port, paths);
+    const probe = await fetch(`http://127.0.0.1:${first.port}${paths[0]}`);
+    const body = Buffer.from(await probe.arrayBuffer());
+    const raw = await startRaw(stage, body);
+    servers.set('raw', raw);
+    if (options.withPeers && read.alone !== true) {
+      if (hasNginx) servers.set('nginx', await startNginx(stage, raw));
+      for (const peer of peers) servers.set(peer, await startPeer(stage, peer));
+      for (const { port } of servers.values()) await warm(port, paths);
+    }
+    const load = loadOf(stage, read, paths);
+    const headers = read.conditional === true ? { 'If-None-Match': probe.headers.get('etag') ?? '' } : {};
+    const candidates: Candidate[] = [...servers].map(([name, server]) => ({
+      name,
+      measure: () => measure(stage, server, { ...load, headers: name === 'raw' ? {} : headers }, options.seconds),
+    }));
+    if (read.conditional === true) candidates.push(await fullAnswer(stage, first, load, options));
+    return await runRounds(candidates, options.rounds);
+  } finally {
+    for (const server of servers.values()) await server.stop();
+  }
+}
+
+function loadOf(stage: Stage, { name, connections, order = 'random' }: Read, paths: readonly string[]): Load {
+  const pathsFile = join(stage.folder, `${name}.txt`);
+  writeFileSync(pathsFile, `${paths.join('\n')}\n`);
+  return { connections, pathsFile, order };
+}
+
+/** What a conditional read is compared with: the hot post in full. */
+async function fullAnswer(stage: Stage, server: PinnedProcess, load: Load, options: Options): Promise<Candidate> {
+  const pathsFile = join(stage.folder, 'full.txt');
+  writeFileSync(pathsFile, '/cache/posts/1\n');
+  await warm(server.port, ['/cache/posts/1']);
+  return {
+    name: `${service} 200`,
+    measure: () => measure(stage, server, { ...load, pathsFile }, options.seconds),
+  };
+}
+
+async function measure(stage: Stage, server: PinnedProcess, load: Load, seconds: number) {
+  const [cpu, redis] = [server.cpuMicros(), await stage.redisCpuMicros()];
+  const { requests, perSecond } = await measurePeak(server.port, load, seconds);
+  return {
+    rate: perSecond,
+    cpu: (server.cpuMicros() - cpu) / requests,
+    redisCpu: ((await stage.redisCpuMicros()) - redis) / requests,
+  };
+}
+
+/** Twice: what the first asking has loaded is in L1 by the second. */
+async function warm(port: number, paths: readonly string[]): Promise<void> {
+  for (let at = 0; at < paths.length; at += 50) {
+    await Promise.all(
+      paths.slice(at, at + 50).map(async (path) => (await fetch(`http://127.0.0.1:${port}${path}`)).arrayBuffer()),
+    );
+  }
+}
+
+/** Until hits are answered: the store is in use, and what was lost with an older one is settled. */
+async function settled(port: number): Promise<void> {
+  for (let attempt = 0; attempt < 200; attempt += 1) {
+    const response = await fetch(`http://127.0.0.1:${port}/cache/posts/1`);
+    await response.arrayBuffer();
+    if (response.headers.get('cache-status')?.includes('hit') === true) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error('the service does not come to answer hits');
+}

@@ -1,0 +1,79 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+
+/**
+ * Processes that are kept to one processor: what is measured has the first for itself, the load and all that it leans on
+ * (Redis, the database, the load generator) has the second.
+ */
+export const serverCore = '0';
+export const loadCore = '1';
+
+export interface PinnedProcess {
+  readonly pid: number;
+  readonly port: number;
+  /** Processor time used so far, in microseconds. */
+  cpuMicros(): number;
+  stop(): Promise<void>;
+}
+
+const hasTaskset = existsSync('/usr/bin/taskset');
+
+/** The command, kept to a processor where `taskset` is there. */
+export function pinned(core: string, command: readonly string[]): [string, string[]] {
+  const [program = '', ...rest] = hasTaskset ? ['taskset', '-c', core, ...command] : command;
+  return [program, rest];
+}
+
+/** Starts a server that says `listening on ...port` and resolves with its port. */
+export async function startPinned(
+  core: string,
+  command: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+  cwd?: string,
+): Promise<PinnedProcess> {
+  const [program, args] = pinned(core, command);
+  const child = spawn(program, args, {
+    env: { PATH: process.env['PATH'], NODE_ENV: 'production', ...environment },
+    stdio: ['ignore', 'pipe', 'inherit'],
+    ...(cwd === undefined ? {} : { cwd }),
+  });
+  const ended = new Promise<void>((resolve) => child.on('close', () => resolve()));
+  const port = await portOf(child, command.join(' '));
+  const pid = child.pid ?? 0;
+  return {
+    pid,
+    port,
+    cpuMicros: () => cpuMicros(pid),
+    stop: async () => {
+      child.kill('SIGTERM');
+      await ended;
+    },
+  };
+}
+
+/** The line may be JSON of the log. */
+async function portOf({ stdout }: ChildProcess, name: string): Promise<number> {
+  if (stdout === null) throw new Error('no standard output');
+  const lines = createInterface({ input: stdout });
+  for await (const line of lines) {
+    const port = /listening on (?:http:\/\/[^:]+:)?(\d+)/.exec(line)?.[1];
+    if (port === undefined) continue;
+    stdout.resume();
+    return Number(port);
+  }
+  throw new Error(`${name} ended before it listened`);
+}
+
+/** User and system time of a process with all its threads and ended children: fields 14 to 17 of `stat`, in ticks of 10 ms. */
+function cpuMicros(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) * 10_000;
+}
+
+/** Moves a process that runs already, with all its threads. */
+export function pin(pid: number | undefined, core: string): void {
+  if (hasTaskset && pid !== undefined)
+    execFileSync('taskset', ['-a', '-c', '-p', core, String(pid)], { stdio: 'ignore' });
+}

@@ -1,0 +1,70 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { findFreePort } from '../../test/harness/free-port.ts';
+import { type PinnedProcess, serverCore, startPinned } from './pinned-process.ts';
+import { root, type Stage } from './stage.ts';
+
+/** The servers that are measured, each alone on its processor while its turn lasts. */
+
+/** The service as it is deployed; `checkout` is a folder in which it was built. */
+export function startService(stage: Stage, settings: Readonly<Record<string, string>> = {}, checkout = root) {
+  const profile = process.env['BENCH_PROFILE'];
+  const flags = profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`];
+  const environment = { ...stage.environment, ...settings };
+  return startPinned(serverCore, [process.execPath, ...flags, 'dist/main.js', 'serve'], environment, checkout);
+}
+
+export function startRaw(stage: Stage, body: Buffer): Promise<PinnedProcess> {
+  const file = join(stage.folder, `body-${body.length}`);
+  writeFileSync(file, body);
+  return startPinned(serverCore, [process.execPath, join(root, 'bench/servers/raw.ts'), file]);
+}
+
+export const peers = ['express', 'bentocache', 'async-cache-dedupe', 'node-redis'] as const;
+export type Peer = (typeof peers)[number];
+
+export function startPeer(stage: Stage, peer: Peer): Promise<PinnedProcess> {
+  return startPinned(serverCore, [process.execPath, join(root, `bench/peers/${peer}.js`)], stage.environment);
+}
+
+/** Into `bench/peers` alone. */
+export function installPeers(): void {
+  const folder = join(root, 'bench/peers');
+  if (existsSync(join(folder, 'node_modules'))) return;
+  execFileSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], { cwd: folder, stdio: 'ignore' });
+}
+
+const nginx = '/usr/sbin/nginx';
+export const hasNginx = existsSync(nginx);
+
+/** One worker with `proxy_cache` in front of `origin`; every answer is cached for the whole run. */
+export async function startNginx(stage: Stage, origin: PinnedProcess): Promise<PinnedProcess> {
+  const port = await findFreePort();
+  const folder = join(stage.folder, `nginx-${port}`);
+  mkdirSync(folder);
+  const file = join(folder, 'nginx.conf');
+  writeFileSync(file, nginxConfiguration(folder, port, origin.port));
+  return await startPinned(serverCore, [
+    'sh',
+    '-c',
+    `echo listening on ${port}; exec ${nginx} -c ${file} -p ${folder} -e stderr`,
+  ]);
+}
+
+function nginxConfiguration(folder: string, port: number, origin: number): string {
+  return `daemon off; master_process off; pid ${folder}/pid; error_log stderr crit;
+events { worker_connections 1024; }
+http {
+  access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000000;
+  client_body_temp_path ${folder}/body; proxy_temp_path ${folder}/proxy; fastcgi_temp_path ${folder}/fastcgi;
+  uwsgi_temp_path ${folder}/uwsgi; scgi_temp_path ${folder}/scgi;
+  proxy_cache_path ${folder}/cache keys_zone=bench:64m max_size=1g inactive=1h use_temp_path=off;
+  open_file_cache max=20000 inactive=1h;
+  server {
+    listen 127.0.0.1:${port};
+    location / { proxy_pass http://127.0.0.1:${origin}; proxy_cache bench; proxy_cache_valid 200 1h; }
+  }
+}
+`;
+}

@@ -1,0 +1,73 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import { createSchema } from '../../test/harness/database-schema.ts';
+import { startDatabaseServer } from '../../test/harness/database-server.ts';
+import { startRedis } from '../../test/harness/redis-server.ts';
+import { loadCore, pin } from './pinned-process.ts';
+
+/** What all servers under test lean on: Redis and a database with posts, both on the processor of the load. */
+export interface Stage {
+  /** The settings of a user, but for the request log. */
+  readonly environment: Readonly<Record<string, string>>;
+  readonly redis: Redis;
+  /** For files of this run. */
+  readonly folder: string;
+  /** How many there are, with the ids from 1 on. */
+  readonly posts: number;
+  readonly database: string;
+  /** Processor time that Redis has used so far, in microseconds. */
+  redisCpuMicros(): Promise<number>;
+  close(): Promise<void>;
+}
+
+export const root = join(import.meta.dirname, '..', '..');
+
+export async function openStage(posts: number): Promise<Stage> {
+  const folder = mkdtempSync(join(tmpdir(), 'energex-cache-bench-'));
+  const [database, server] = await Promise.all([
+    startDatabaseServer('mysql').catch(() => startDatabaseServer('mariadb')),
+    startRedis({ ownProcess: true }),
+  ]);
+  pin(database.pid, loadCore);
+  pin(server.pid, loadCore);
+  const schema = await createSchema(database, 'bench');
+  const environment = {
+    REDIS_URL: server.url,
+    DB_HOST: schema.host,
+    DB_PORT: String(schema.port),
+    DB_USERNAME: schema.username,
+    DB_PASSWORD: schema.password,
+    DB_DATABASE: schema.name,
+    LOG_REQUESTS: 'false',
+    HOST: '127.0.0.1',
+    PORT: '0',
+  };
+  execFileSync(process.execPath, [join(root, 'src/main.ts'), 'seed', '--posts', String(posts)], {
+    env: { PATH: process.env['PATH'], ...environment, REDIS_TIMEOUT_MS: '1000' },
+    stdio: 'ignore',
+  });
+  const redis = new Redis(server.url);
+  return {
+    environment,
+    redis,
+    folder,
+    posts,
+    database: `${database.flavour} ${database.version}`,
+    redisCpuMicros: async () => {
+      const info = await redis.info('cpu');
+      const seconds = ['used_cpu_user', 'used_cpu_sys'].map((name) =>
+        Number(new RegExp(`${name}:(\\S+)`).exec(info)?.[1]),
+      );
+      return seconds.reduce((sum, each) => sum + each * 1e6, 0);
+    },
+    close: async () => {
+      redis.disconnect();
+      await schema.drop();
+      await Promise.all([database.stop(), server.stop()]);
+      rmSync(folder, { recursive: true });
+    },
+  };
+}
