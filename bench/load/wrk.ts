@@ -14,12 +14,27 @@ export interface Peak {
 }
 
 /** Requests as fast as they are answered, over `connections`; the paths in turn or at random. */
-export async function measurePeak(port: number, load: Load, seconds: number): Promise<Peak> {
-  const script = new URL('paths.lua', import.meta.url).pathname;
+export function measurePeak(port: number, load: Load, seconds: number): Promise<Peak> {
   const headers = Object.entries(load.headers ?? {}).flatMap(([name, value]) => ['-H', `${name}: ${value}`]);
-  const target = [`http://127.0.0.1:${port}`, '--', load.order ?? 'random', load.pathsFile];
-  const flags = ['-t1', `-c${load.connections}`, `-d${seconds}s`, ...headers, '-s', script];
-  const [program, args] = pinned(loadCore, [wrk, ...flags, ...target]);
+  const flags = [`-c${load.connections}`, `-d${seconds}s`, ...headers];
+  return runScript(port, 'paths.lua', flags, [load.order ?? 'random', load.pathsFile]);
+}
+
+/** Updates as fast as they are answered, each of a row at random of those with the ids from 1 to `rows`. */
+export function measureUpdates(port: number, connections: number, rows: number, seconds: number): Promise<Peak> {
+  const mark = `load ${Math.random().toString(36).slice(2)}`;
+  return runScript(port, 'updates.lua', [`-c${connections}`, `-d${seconds}s`], [String(rows), mark]);
+}
+
+async function runScript(
+  port: number,
+  script: string,
+  flags: readonly string[],
+  rest: readonly string[],
+): Promise<Peak> {
+  const file = new URL(script, import.meta.url).pathname;
+  const command = [wrk, '-t1', ...flags, '-s', file, `http://127.0.0.1:${port}`, '--', ...rest];
+  const [program, args] = pinned(loadCore, command);
   const { stdout } = await run(program, args);
   const failed = /Non-2xx or 3xx responses: \d+|Socket errors: .*/.exec(stdout);
   if (failed !== null) throw new Error(`the answers were not what was asked for: ${failed[0]}`);

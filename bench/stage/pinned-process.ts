@@ -44,7 +44,7 @@ export async function startPinned(
   return {
     pid,
     port,
-    cpuMicros: () => cpuMicros(pid),
+    cpuMicros: () => cpuMicrosOf(pid),
     stop: async () => {
       child.kill('SIGTERM');
       await ended;
@@ -66,7 +66,7 @@ async function portOf({ stdout }: ChildProcess, name: string): Promise<number> {
 }
 
 /** User and system time of a process with all its threads and ended children: fields 14 to 17 of `stat`, in ticks of 10 ms. */
-function cpuMicros(pid: number): number {
+export function cpuMicrosOf(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[11]) + Number(fields[12])) * 10_000;

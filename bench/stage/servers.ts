@@ -21,6 +21,11 @@ export function startRaw(stage: Stage, body: Buffer): Promise<PinnedProcess> {
   return startPinned(serverCore, [process.execPath, join(root, 'bench/servers/raw.ts'), file]);
 }
 
+/** The bare driver, which does what it is told: see the file. */
+export function startDriver(stage: Stage): Promise<PinnedProcess> {
+  return startPinned(serverCore, [process.execPath, join(root, 'bench/servers/driver.ts')], stage.environment);
+}
+
 export const peers = ['express', 'bentocache', 'async-cache-dedupe', 'node-redis'] as const;
 export type Peer = (typeof peers)[number];
 

@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { createSchema } from '../../test/harness/database-schema.ts';
-import { startDatabaseServer } from '../../test/harness/database-server.ts';
+import { type DatabaseFlavour, startDatabaseServer } from '../../test/harness/database-server.ts';
 import { startRedis } from '../../test/harness/redis-server.ts';
-import { loadCore, pin } from './pinned-process.ts';
+import { cpuMicrosOf, loadCore, pin } from './pinned-process.ts';
 
 /** What all servers under test lean on: Redis and a database with posts, both on the processor of the load. */
 export interface Stage {
@@ -20,15 +20,20 @@ export interface Stage {
   readonly database: string;
   /** Processor time that Redis has used so far, in microseconds. */
   redisCpuMicros(): Promise<number>;
+  /** The same of the database server. */
+  databaseCpuMicros(): number;
   close(): Promise<void>;
 }
 
 export const root = join(import.meta.dirname, '..', '..');
 
-export async function openStage(posts: number): Promise<Stage> {
+/** The database is MySQL, or MariaDB where there is none, unless one of them is asked for. */
+export async function openStage(posts: number, flavour?: DatabaseFlavour): Promise<Stage> {
   const folder = mkdtempSync(join(tmpdir(), 'energex-cache-bench-'));
   const [database, server] = await Promise.all([
-    startDatabaseServer('mysql').catch(() => startDatabaseServer('mariadb')),
+    flavour === undefined
+      ? startDatabaseServer('mysql').catch(() => startDatabaseServer('mariadb'))
+      : startDatabaseServer(flavour),
     startRedis({ ownProcess: true }),
   ]);
   pin(database.pid, loadCore);
@@ -63,6 +68,7 @@ export async function openStage(posts: number): Promise<Stage> {
       );
       return seconds.reduce((sum, each) => sum + each * 1e6, 0);
     },
+    databaseCpuMicros: () => (database.pid === undefined ? Number.NaN : cpuMicrosOf(database.pid)),
     close: async () => {
       redis.disconnect();
       await schema.drop();

@@ -7,20 +7,22 @@ import { type Database, type Dialect, type Executed, type Queryable, type Row, t
 import { readOrigin } from './mysql-origin.ts';
 import { connectionIsGone, errorNumber, isDeadlock, SilentServer, translateError } from './mysql-errors.ts';
 
+/** MySQL takes a placeholder that is cast to UNSIGNED itself for a signed one, which ends at 2^63. */
+export const mysqlDialect: Dialect = {
+  name: 'mysql',
+  integer: 'CAST(CAST(? AS CHAR) AS UNSIGNED)',
+  forUpdate: ' FOR UPDATE',
+  // MariaDB does not know FOR SHARE.
+  forShare: ' LOCK IN SHARE MODE',
+};
+
 /**
  * MySQL 8.0 to 9.7 and MariaDB 10.11 or newer: prepared statements over a bounded pool with a bounded queue, every wait
  * with a deadline. A connection on which something timed out is destroyed, never reused: its next answer would be the
  * one to the question before.
  */
 export class MysqlDatabase implements Database {
-  /** MySQL takes a placeholder that is cast to UNSIGNED itself for a signed one, which ends at 2^63. */
-  readonly dialect: Dialect = {
-    name: 'mysql',
-    integer: 'CAST(CAST(? AS CHAR) AS UNSIGNED)',
-    forUpdate: ' FOR UPDATE',
-    // MariaDB does not know FOR SHARE.
-    forShare: ' LOCK IN SHARE MODE',
-  };
+  readonly dialect = mysqlDialect;
   readonly #pool: Pool;
   readonly #options: MysqlOptions;
   /** The connections whose session has the settings, with their origin; others get them before their first use. */
