@@ -1,47 +1,51 @@
--- purpose: decide what a reader that missed does next, and give it the lease when it is free
--- KEYS:    [1] fence table  [2] value  [3] guard
--- ARGV:    [4] suffix of the part  [5] what a trusted version begins with  [6] new token  [7] lease in ms
---          [8] most fields of a guard  [9] '1' to load anew a value that is there, else '0'
---          [10] channel of the instance, to be woken by
--- reply:   {'hit', version, meta, ms the load took, ttl in ms, value} | {'lease'} | {'wait', ms left} | {'bypass'}
---          | {'unsettled', epoch}
+-- purpose: decide what readers that missed do next, and give them the lease where it is free
+-- KEYS:    [1] fence table, then value and guard of each place
+-- ARGV:    [4] what a trusted version begins with  [5] most fields of a guard  [6] channel of the instance, to be woken by
+--          then for each place: suffix of the part, new token, lease in ms, '1' to load anew a value that is there, else '0'
+-- reply:   for each place: {'hit', version, meta, ms the load took, ttl in ms, value} | {'lease'} | {'wait', ms left}
+--          | {'bypass'} | {'unsettled', epoch} | {'failed', reason}
 
-local suffix, trusted, renew = ARGV[4], ARGV[5], ARGV[9] == '1'
-local version, meta, lease, lease_deadline, load_ms = unpack(redis.call('HMGET', guard_key, 'version' .. suffix, 'meta' .. suffix, 'lease' .. suffix, 'lease_deadline' .. suffix, 'load_ms' .. suffix))
+local trusted, channel = ARGV[4], ARGV[6]
 
--- A version of another run of the server may stand for an entry whose deletion this server never saw.
-if not renew and version and string.sub(version, 1, #trusted) == trusted then
-  local value, ttl = redis.call('GET', value_key), redis.call('PTTL', value_key)
-  if value and ttl > 0 then
-    return { 'hit', version, meta or '', tonumber(load_ms or 0), ttl, value }
+return at_each(function(value_key, guard_key, place)
+  local suffix, token, lease_ms, renews = unpack(ARGV, 3 + 4 * place, 6 + 4 * place)
+  local renew = renews == '1'
+  local version, meta, lease, lease_deadline, load_ms = unpack(redis.call('HMGET', guard_key, 'version' .. suffix, 'meta' .. suffix, 'lease' .. suffix, 'lease_deadline' .. suffix, 'load_ms' .. suffix))
+
+  -- A version of another run of the server may stand for an entry whose deletion this server never saw.
+  if not renew and version and string.sub(version, 1, #trusted) == trusted then
+    local value, ttl = redis.call('GET', value_key), redis.call('PTTL', value_key)
+    if value and ttl > 0 then
+      return { 'hit', version, meta or '', tonumber(load_ms or 0), ttl, value }
+    end
   end
-end
 
-if not settled then
-  make_table_if_lost()
-  return { 'unsettled', epoch }
-end
-if open_of(stored, '') ~= '' then
-  return { 'bypass' }
-end
-
-if lease and tonumber(lease_deadline) > now then
-  local waiters = redis.call('HGET', guard_key, 'waiters') or ''
-  -- There are as many channels as instances; those of dead ones must not pile up.
-  if not string.find(waiters, ARGV[10], 1, true) and #waiters < 4096 then
-    redis.call('HSET', guard_key, 'waiters', waiters .. ' ' .. ARGV[10])
+  if not settled then
+    make_table_if_lost()
+    return { 'unsettled', epoch }
   end
-  return { 'wait', tonumber(lease_deadline) - now }
-end
+  if open_of(stored[guard_key], '') ~= '' then
+    return { 'bypass' }
+  end
 
--- Parts come from requests (pages of a list), so their number must have a bound: start over when it is reached.
-if suffix ~= '' and redis.call('HLEN', guard_key) >= tonumber(ARGV[8]) then
-  clear()
-end
+  if lease and tonumber(lease_deadline) > now then
+    local waiters = redis.call('HGET', guard_key, 'waiters') or ''
+    -- There are as many channels as instances; those of dead ones must not pile up.
+    if not string.find(waiters, channel, 1, true) and #waiters < 4096 then
+      redis.call('HSET', guard_key, 'waiters', waiters .. ' ' .. channel)
+    end
+    return { 'wait', tonumber(lease_deadline) - now }
+  end
 
-if not renew then
-  redis.call('HDEL', guard_key, 'version' .. suffix, 'meta' .. suffix, 'load_ms' .. suffix)
-end
-redis.call('HSET', guard_key, 'lease' .. suffix, ARGV[6], 'lease_deadline' .. suffix, digits(now + ARGV[7]))
-keep_guard(tonumber(ARGV[7]))
-return { 'lease' }
+  -- Parts come from requests (pages of a list), so their number must have a bound: start over when it is reached.
+  if suffix ~= '' and redis.call('HLEN', guard_key) >= tonumber(ARGV[5]) then
+    clear(value_key, guard_key)
+  end
+
+  if version and not renew then
+    redis.call('HDEL', guard_key, 'version' .. suffix, 'meta' .. suffix, 'load_ms' .. suffix)
+  end
+  redis.call('HSET', guard_key, 'lease' .. suffix, token, 'lease_deadline' .. suffix, digits(now + lease_ms))
+  keep_guard(guard_key, tonumber(lease_ms))
+  return { 'lease' }
+end)

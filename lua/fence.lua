@@ -1,14 +1,17 @@
--- purpose: delete the value and forget all its parts (their bytes stay until they expire, without a version), and
+-- purpose: delete the values and forget all their parts (their bytes stay until they expire, without a version), and
 --          keep new ones out until the release or the deadline
--- KEYS:    [1] fence table  [2] value  [3] guard
+-- KEYS:    [1] fence table, then value and guard of each place, each guard once
 -- ARGV:    [4] token of the writer  [5] fence in ms
 -- reply:   1
 
 make_table_if_lost()
-clear()
-local others = open_of(stored, ARGV[4])
 local own = ARGV[4] .. ':' .. digits(now + ARGV[5])
-keep_fences(others == '' and own or others .. ' ' .. own)
+for place = 1, #guards do
+  local guard_key = guards[place]
+  clear(KEYS[2 * place], guard_key)
+  local others = open_of(stored[guard_key], ARGV[4])
+  keep_fences(guard_key, others == '' and own or others .. ' ' .. own)
+end
 
 -- What dead writers left behind in names that nobody has written since: once a minute, all that has run out goes.
 local tidied_at = tonumber(redis.call('HGET', fences_key, 'tidied_at') or 0)

@@ -1,22 +1,24 @@
--- purpose: store a loaded value, unless the lease was lost, a fence is open by now, or one may have been lost
--- KEYS:    [1] fence table  [2] value  [3] guard
--- ARGV:    [4] suffix of the part  [5] token of the lease, the version to be  [6] ttl in ms  [7] meta  [8] value
---          [9] ms the load took
--- reply:   'stored' | 'fenced' | 'lease-lost' | 'unsettled'
+-- purpose: store loaded values, unless the lease was lost, a fence is open by now, or one may have been lost
+-- KEYS:    [1] fence table, then value and guard of each place
+-- ARGV:    for each place: suffix of the part, token of the lease (the version to be), ttl in ms, meta, value, ms the load took
+-- reply:   for each place: 'stored' | 'fenced' | 'lease-lost' | 'unsettled' | {'failed', reason}
 
-local suffix = ARGV[4]
-if not settled then
-  return 'unsettled'
-end
-if open_of(stored, '') ~= '' then
-  return 'fenced'
-end
-if redis.call('HGET', guard_key, 'lease' .. suffix) ~= ARGV[5] then
-  return 'lease-lost'
-end
-redis.call('SET', value_key, ARGV[8], 'PX', ARGV[6])
-redis.call('HSET', guard_key, 'version' .. suffix, ARGV[5], 'meta' .. suffix, ARGV[7], 'load_ms' .. suffix, ARGV[9])
-redis.call('HDEL', guard_key, 'lease' .. suffix, 'lease_deadline' .. suffix)
-keep_guard(tonumber(ARGV[6]))
-wake()
-return 'stored'
+return at_each(function(value_key, guard_key, place)
+  local suffix, token, ttl, meta, value, load_ms = unpack(ARGV, 6 * place - 2, 6 * place + 3)
+  if not settled then
+    return 'unsettled'
+  end
+  if open_of(stored[guard_key], '') ~= '' then
+    return 'fenced'
+  end
+  local lease, waiters = unpack(redis.call('HMGET', guard_key, 'lease' .. suffix, 'waiters'))
+  if lease ~= token then
+    return 'lease-lost'
+  end
+  redis.call('SET', value_key, value, 'PX', ttl)
+  redis.call('HSET', guard_key, 'version' .. suffix, token, 'meta' .. suffix, meta, 'load_ms' .. suffix, load_ms)
+  redis.call('HDEL', guard_key, 'lease' .. suffix, 'lease_deadline' .. suffix)
+  keep_guard(guard_key, tonumber(ttl))
+  wake(guard_key, waiters)
+  return 'stored'
+end)

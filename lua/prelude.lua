@@ -1,5 +1,5 @@
 -- purpose: what the steps share; put before each of them by src/redis/scripts.ts
--- KEYS:    [1] fence table  [2] value  [3] guard   (settle.lua has the table alone)
+-- KEYS:    [1] fence table, then value and guard of each place, in turn   (settle.lua has the table alone)
 --          The guard is a hash per name: `waiters` = "channel channel ..." of instances that wait for a loader, and per
 --          part of the name (suffix "" for the name's own value, "#part" for a part): `version`, `meta`, `load_ms`,
 --          `lease`, `lease_deadline`.
@@ -10,8 +10,14 @@
 --          Those of each step begin at [4].
 -- reply:   none
 -- Deadlines are milliseconds of the Redis server's clock, never of an instance's.
+-- A step takes several places at once: to call a script costs more than what it does at one of them. The same guard may be
+-- there more than once, with parts of its name.
 
-local fences_key, value_key, guard_key = KEYS[1], KEYS[2], KEYS[3]
+local fences_key = KEYS[1]
+local guards = {}
+for index = 3, #KEYS, 2 do
+  guards[#guards + 1] = KEYS[index]
+end
 local run = ARGV[1]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -23,11 +29,14 @@ end
 -- A table that is not there, or was made on another run of the server, tells that memory was lost (FLUSHALL, eviction, a
 -- restart, a promotion), and with it perhaps fences whose COMMIT is still out. All fences are in one hash, and every miss
 -- touches it, so that none of them can be lost without this trace.
-local table_run, epoch, opens_at, stored = unpack(redis.call('HMGET', fences_key, 'run', 'epoch', 'opens_at', guard_key or ''))
-local lost = table_run ~= run
+local state = redis.call('HMGET', fences_key, 'run', 'epoch', 'opens_at', unpack(guards))
+local epoch, opens_at = state[2], state[3]
+local lost = state[1] ~= run
 local settled = not lost and tonumber(opens_at) <= now
-if lost then
-  stored = false
+-- The fences of each guard, as they are stored; `false` where there are none.
+local stored = {}
+for place = 1, #guards do
+  stored[guards[place]] = not lost and state[place + 3]
 end
 
 -- A new table is shut until `settle`, or until every COMMIT that was out when the old one was lost has ended.
@@ -42,8 +51,11 @@ end
 
 -- Those of `text` that are still open, but `own`: as they are stored, or ''.
 local function open_of(text, own)
+  if not text then
+    return ''
+  end
   local open = {}
-  for token, deadline in string.gmatch(text or '', '(%S+):(%d+)') do
+  for token, deadline in string.gmatch(text, '(%S+):(%d+)') do
     if tonumber(deadline) > now and token ~= own then
       open[#open + 1] = token .. ':' .. deadline
     end
@@ -51,18 +63,17 @@ local function open_of(text, own)
   return table.concat(open, ' ')
 end
 
-local function keep_fences(open)
+local function keep_fences(guard_key, open)
   if open ~= '' then
     redis.call('HSET', fences_key, guard_key, open)
-  elseif stored then
+  elseif stored[guard_key] then
     redis.call('HDEL', fences_key, guard_key)
   end
 end
 
 -- Tells the instances that wait for a loader of this name to ask again. They ask by themselves too, so that a user who
 -- may not publish (ACL) only makes them slower.
-local function wake()
-  local waiters = redis.call('HGET', guard_key, 'waiters')
+local function wake(guard_key, waiters)
   if waiters then
     redis.call('HDEL', guard_key, 'waiters')
     for channel in string.gmatch(waiters, '%S+') do
@@ -72,14 +83,32 @@ local function wake()
 end
 
 -- Forgets the value, and version and lease of all parts.
-local function clear()
-  wake()
+local function clear(value_key, guard_key)
+  wake(guard_key, redis.call('HGET', guard_key, 'waiters'))
   redis.call('DEL', value_key, guard_key)
 end
 
 -- The guard lives at least as long as what it guards.
-local function keep_guard(ms)
+local function keep_guard(guard_key, ms)
   if redis.call('PTTL', guard_key) < ms then
     redis.call('PEXPIRE', guard_key, ms)
   end
+end
+
+-- A reply for each place. What is wrong with one place, a foreign type under its key, is no concern of the others.
+local function at_each(step)
+  local replies = {}
+  for place = 1, #guards do
+    local done, reply = pcall(step, KEYS[2 * place], guards[place], place)
+    if not done then
+      -- A text, or a table with one, depending on the version of Redis.
+      local reason = type(reply) == 'table' and reply.err or reply
+      if not string.find(reason, 'WRONGTYPE', 1, true) then
+        return { err = reason }
+      end
+      reply = { 'failed', reason }
+    end
+    replies[place] = reply
+  end
+  return replies
 end

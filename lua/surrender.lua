@@ -3,9 +3,11 @@
 -- ARGV:    [4] suffix of the part  [5] token of the lease
 -- reply:   1 when the lease was still this token's, else 0
 
-if redis.call('HGET', guard_key, 'lease' .. ARGV[4]) ~= ARGV[5] then
+local guard_key = guards[1]
+local lease, waiters = unpack(redis.call('HMGET', guard_key, 'lease' .. ARGV[4], 'waiters'))
+if lease ~= ARGV[5] then
   return 0
 end
 redis.call('HDEL', guard_key, 'lease' .. ARGV[4], 'lease_deadline' .. ARGV[4])
-wake()
+wake(guard_key, waiters)
 return 1

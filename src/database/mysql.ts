@@ -102,7 +102,7 @@ export class MysqlDatabase implements Database {
   /** An error that the server sent means that it rolled back; one of the connection means that nobody knows. */
   async #commit(connection: PoolConnection): Promise<void> {
     try {
-      await within(this.#options.commitTimeoutMs, ask(connection, 'COMMIT'));
+      await within(this.#options.commitTimeoutMs, command(connection, 'COMMIT'));
     } catch (error) {
       if (errorNumber(error) !== undefined && !connectionIsGone(error)) throw translateError(error);
       discard(connection);
@@ -161,7 +161,7 @@ export class MysqlDatabase implements Database {
   async #settle(connection: PoolConnection): Promise<void> {
     const { connectTimeoutMs, statementTimeoutMs } = this.#options;
     try {
-      await within(connectTimeoutMs, ask(connection, sessionSettings(statementTimeoutMs)));
+      await within(connectTimeoutMs, command(connection, sessionSettings(statementTimeoutMs)));
       const origin = this.#options.origin ?? (await within(connectTimeoutMs, readOrigin(connection.promise())));
       this.#origin = origin;
       this.#settled.set(connection, origin);
@@ -196,7 +196,7 @@ export class MysqlDatabase implements Database {
 
   /** For what cannot be prepared on all supported servers. */
   async #send(connection: PoolConnection, sql: 'START TRANSACTION' | 'ROLLBACK'): Promise<void> {
-    await this.#run(connection, ask(connection, sql));
+    await this.#run(connection, command(connection, sql));
   }
 
   async #run<T>(connection: PoolConnection, answer: Promise<T>): Promise<T> {
@@ -204,7 +204,9 @@ export class MysqlDatabase implements Database {
       return await within(this.#options.statementTimeoutMs + clientGraceMs, answer);
     } catch (error) {
       if (connectionIsGone(error)) discard(connection);
-      throw translateError(error);
+      const translated = translateError(error);
+      if (translated === error) addCallers(error);
+      throw translated;
     }
   }
 }
@@ -259,8 +261,15 @@ function answerOf<T>(ask: (done: (error: Error | null, answer: T) => void) => vo
 }
 
 /** A statement that is not prepared, and whose answer says nothing but that it was done. */
-function ask(connection: PoolConnection, sql: string): Promise<unknown> {
+function command(connection: PoolConnection, sql: string): Promise<unknown> {
   return answerOf((done) => connection.query(sql, done));
+}
+
+/** The driver's stack of an error that nobody foresaw ends at the socket: says who asked, too. */
+function addCallers(error: unknown): void {
+  if (!(error instanceof Error)) return;
+  const { stack = '' } = new Error('here');
+  error.stack = `${error.stack}${stack.slice(stack.indexOf('\n'))}`;
 }
 
 /** mysql2's own `timeout` begins only once a statement is prepared and sent, so it does not bound the wait for it. */

@@ -1,4 +1,4 @@
-import type { Entry, Fill, Filled } from '../cache/store.ts';
+import { type Entry, type Fill, type Filled, StoreUnavailable } from '../cache/store.ts';
 import type { RedisLink, Reply } from './link.ts';
 import type { Place } from './place.ts';
 import { asArray, asBuffer, asNumber, asText } from './replies.ts';
@@ -37,7 +37,14 @@ export type AcquireReply =
   | { readonly kind: 'lease' }
   | { readonly kind: 'wait'; readonly remainingMs: number }
   | { readonly kind: 'bypass' }
-  | Unsettled;
+  | Unsettled
+  | Failed;
+
+/** One place could not be used: something else is under its key, say. */
+export interface Failed {
+  readonly kind: 'failed';
+  readonly reason: string;
+}
 
 /** The server has lost its memory: nothing may be filled until `settle` with this epoch. */
 export interface Unsettled {
@@ -45,28 +52,40 @@ export interface Unsettled {
   readonly epoch: string;
 }
 
-/** `token` becomes the lease, and the version of the value when it is filled. */
+/** What one place is asked for: `token` becomes the lease, and the version of the value when it is filled. */
+export interface Wanted {
+  readonly place: Place;
+  readonly token: string;
+}
+
+/** A lease that is asked for. */
+export interface Asking extends Wanted {
+  readonly leaseMs: number;
+  /** A value that is there is to be loaded anew. */
+  readonly renew: boolean;
+}
+
+/** One reply for each that is asked for, in the same order. All places are in one slot. */
 export async function acquire(
   call: Call,
-  place: Place,
-  args: {
-    trusted: string;
-    token: string;
-    leaseMs: number;
-    maxFields: number;
-    renew: boolean;
-    channel: string;
-  },
-): Promise<AcquireReply> {
-  const reply = await run(call, acquireScript, place, [
-    place.suffix,
-    args.trusted,
-    args.token,
-    args.leaseMs,
-    args.maxFields,
-    args.renew ? '1' : '0',
-    args.channel,
-  ]);
+  asked: readonly Asking[],
+  { trusted, maxFields, channel }: { trusted: string; maxFields: number; channel: string },
+): Promise<readonly AcquireReply[]> {
+  const replies = await runTogether(
+    call,
+    acquireScript,
+    asked.map(({ place }) => place),
+    [
+      trusted,
+      maxFields,
+      channel,
+      ...asked.flatMap(({ place, token, leaseMs, renew }) => [place.suffix, token, leaseMs, renew ? '1' : '0']),
+    ],
+  );
+  return replies.map(toAcquireReply);
+}
+
+function toAcquireReply(reply: Reply): AcquireReply {
   const [kind, ...rest] = asArray(reply);
   switch (asText(kind)) {
     case 'hit': {
@@ -88,31 +107,55 @@ export async function acquire(
       return { kind: 'wait', remainingMs: asNumber(rest[0]) };
     case 'unsettled':
       return { kind: 'unsettled', epoch: asText(rest[0]) };
+    case 'failed':
+      return { kind: 'failed', reason: asText(rest[0]) };
     default:
       return { kind: 'bypass' };
   }
 }
 
-export async function fill(call: Call, place: Place, args: { token: string } & Fill): Promise<Filled> {
-  const reply = asText(
-    await run(call, fillScript, place, [place.suffix, args.token, args.ttlMs, args.meta, args.value, args.loadMs]),
+/** One value and the lease that it was loaded under. */
+export interface Filling extends Wanted {
+  readonly fill: Fill;
+}
+
+/** One reply for each filling, in the same order. All places are in one slot. */
+export async function fill(call: Call, fillings: readonly Filling[]): Promise<readonly (Filled | Failed)[]> {
+  const replies = await runTogether(
+    call,
+    fillScript,
+    fillings.map(({ place }) => place),
+    fillings.flatMap(({ place, token, fill: { ttlMs, meta, value, loadMs } }) => [
+      place.suffix,
+      token,
+      ttlMs,
+      meta,
+      value,
+      loadMs,
+    ]),
   );
-  if (reply === 'stored') return { stored: true };
-  return { stored: false, reason: reply === 'fenced' || reply === 'unsettled' ? reply : 'lease-lost' };
+  return replies.map(toFilled);
+}
+
+function toFilled(reply: Reply): Filled | Failed {
+  if (!Buffer.isBuffer(reply)) return { kind: 'failed', reason: asText(asArray(reply)[1]) };
+  const text = asText(reply);
+  if (text === 'stored') return { stored: true };
+  return { stored: false, reason: text === 'fenced' || text === 'unsettled' ? text : 'lease-lost' };
 }
 
 export async function surrender(call: Call, place: Place, token: string): Promise<void> {
-  await run(call, surrenderScript, place, [place.suffix, token]);
+  await runOnce(call, surrenderScript, [place], [place.suffix, token]);
 }
 
-/** All places in one go. */
+/** All places in one go: in one call for each fence table. */
 export async function fence(call: Call, places: readonly Place[], token: string, fenceMs: number): Promise<void> {
-  await runAll(call, fenceScript, places.map(keysOf), [token, fenceMs]);
+  await runByTable(call, fenceScript, places, [token, fenceMs]);
 }
 
-/** All places in one go. */
+/** All places in one go: in one call for each fence table. */
 export async function release(call: Call, places: readonly Place[], token: string): Promise<void> {
-  await runAll(call, releaseScript, places.map(keysOf), [token]);
+  await runByTable(call, releaseScript, places, [token]);
 }
 
 /** Opens the table of this epoch; with `''` only tells what there is. */
@@ -122,13 +165,40 @@ export async function settle(call: Call, fences: string, epoch: string): Promise
   return asText(kind) === 'settled' ? { kind: 'settled' } : { kind: 'unsettled', epoch: asText(unsettled) };
 }
 
-function keysOf({ fences, value, guard }: Place): readonly string[] {
-  return [fences, value, guard];
+/** One call for all places, which have the same fence table; it replies with one reply for each. */
+async function runTogether(
+  call: Call,
+  script: Script,
+  places: readonly Place[],
+  args: readonly Argument[],
+): Promise<readonly Reply[]> {
+  const replies = asArray(await runOnce(call, script, places, args));
+  if (replies.length === places.length) return replies;
+  throw new StoreUnavailable(`Redis replied with ${replies.length} answers where ${places.length} were expected`);
 }
 
-async function run(call: Call, script: Script, place: Place, args: readonly Argument[]): Promise<Reply | undefined> {
-  const [reply] = await runAll(call, script, [keysOf(place)], args);
+async function runOnce(
+  call: Call,
+  script: Script,
+  places: readonly Place[],
+  args: readonly Argument[],
+): Promise<Reply | undefined> {
+  const [reply] = await runAll(call, script, [keysOf(places)], args);
   return reply;
+}
+
+async function runByTable(
+  call: Call,
+  script: Script,
+  places: readonly Place[],
+  args: readonly Argument[],
+): Promise<void> {
+  const tables = Map.groupBy(places, ({ fences }) => fences);
+  await runAll(call, script, [...tables.values()].map(keysOf), args);
+}
+
+function keysOf(places: readonly Place[]): readonly string[] {
+  return [places[0]?.fences ?? '', ...places.flatMap(({ value, guard }) => [value, guard])];
 }
 
 async function runAll(

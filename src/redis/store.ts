@@ -2,10 +2,18 @@ import { randomBytes } from 'node:crypto';
 import type { Clock } from '../cache/clock.ts';
 import type { Key, KeyName } from '../cache/key.ts';
 import { Notices } from '../cache/notices.ts';
-import type { Acquired, CacheStore, Entry, Fill, Filled } from '../cache/store.ts';
+import {
+  type Acquired,
+  type CacheStore,
+  type Entry,
+  type Fill,
+  type Filled,
+  StoreUnavailable,
+} from '../cache/store.ts';
 import { type ClusterOptions, ClusterServers } from './cluster.ts';
 import type { EventLog } from '../realtime/event-log.ts';
 import { RedisEventLog } from './event-log.ts';
+import { Leases } from './leases.ts';
 import type { Bounds } from './event-scripts.ts';
 import type { Command, OpenLink, Reply, Subscribe } from './link.ts';
 import type { Place } from './place.ts';
@@ -26,12 +34,15 @@ export class RedisStore implements CacheStore {
   readonly #notices = new Notices();
   readonly #channel = `energex:wake:${this.#tokens}`;
   readonly #validations = new WeakMap<Steps, Validations>();
+  readonly #leases = new WeakMap<Steps, Leases>();
+  readonly #mostTogether: number;
   #unsubscribe: (() => void) | undefined;
   #count = 0;
 
   constructor(options: RedisStoreOptions) {
     this.#subscribe = options.subscribe;
     this.#clock = options.clock;
+    this.#mostTogether = options.reach.kind === 'one' ? mostPlaces : 1;
     this.#servers = this.#open({ ...options, unique: () => this.unique() });
   }
 
@@ -112,27 +123,33 @@ export class RedisStore implements CacheStore {
 
   async #acquire(server: Steps, place: Place, leaseMs: number, renew: boolean): Promise<WithoutNotice> {
     for (let attempt = 1; ; attempt += 1) {
-      let token = '';
-      const reply = await server.withValues((call) => {
-        token = call.trusted + this.unique();
-        const { trusted } = call;
-        const args = { trusted, token, leaseMs, maxFields: mostGuardFields, renew, channel: this.#channel };
-        return scripts.acquire(call, place, args);
-      });
+      const { token, reply } = await this.#leasesOn(server).acquire({ place, leaseMs, renew });
       if (reply.kind === 'lease') return { kind: 'lease', token };
+      if (reply.kind === 'failed') throw new StoreUnavailable(reply.reason);
       if (reply.kind !== 'unsettled') return reply;
       if (attempt > 1 || !(await server.settle(place.fences, reply.epoch))) return { kind: 'bypass' };
     }
   }
 
   async fill(key: Key, token: string, fill: Fill): Promise<Filled> {
-    const place = this.#servers.placeOf(key);
-    const store = async (call: TrustedCall): Promise<Filled> =>
-      // The value was loaded for another run of the server, or from another database.
-      token.startsWith(call.trusted)
-        ? await scripts.fill(call, place, { token, ...fill })
-        : { stored: false, reason: 'lease-lost' };
-    return await this.#servers.at(place, (server) => server.withValues(store));
+    const filling = { place: this.#servers.placeOf(key), token, fill };
+    return await this.#servers.at(filling.place, async (server) => {
+      const filled = await this.#leasesOn(server).store(filling);
+      if ('kind' in filled) throw new StoreUnavailable(filled.reason);
+      return filled;
+    });
+  }
+
+  #leasesOn(server: Steps): Leases {
+    const known = this.#leases.get(server);
+    if (known !== undefined) return known;
+    const leases = new Leases(server, {
+      unique: () => this.unique(),
+      channel: this.#channel,
+      mostTogether: this.#mostTogether,
+    });
+    this.#leases.set(server, leases);
+    return leases;
   }
 
   async surrender(key: Key, token: string): Promise<void> {
@@ -252,8 +269,11 @@ export type Reach =
 
 type WithoutNotice = Exclude<Acquired, { kind: 'wait' }> | { readonly kind: 'wait'; readonly remainingMs: number };
 
-/** A guard that has this many fields forgets the parts it guards: 3 to 5 fields a part, a hash of some 100 KB. */
-const mostGuardFields = 1_500;
+/**
+ * In one call of a script: Redis answers nobody else meanwhile. In a cluster the places are in many slots, and one that is
+ * elsewhere by now would fail the others.
+ */
+const mostPlaces = 32;
 
 const guardEnd = '}:guard';
 const scannedAtOnce = 500;

@@ -4,6 +4,7 @@ import { absentValue } from '../cache/negative.ts';
 import type { Answer, Loaded } from '../cache/read-through.ts';
 import type { Database, Row } from '../database/database.ts';
 import { cursorAfter, decodeCursor, encodeCursor, pageStart } from './cursor.ts';
+import { ItemRows } from './item-rows.ts';
 import type { Resource } from './resource.ts';
 import { buildStatements, type Statements } from './statements.ts';
 
@@ -16,12 +17,14 @@ export class ResourceReader {
   readonly #cache: Cache;
   readonly #database: Database;
   readonly #statements: Statements;
+  readonly #items: ItemRows;
 
   constructor(resource: Resource, cache: Cache, database: Database) {
     this.#resource = resource;
     this.#cache = cache;
     this.#database = database;
     this.#statements = buildStatements(resource, database.dialect);
+    this.#items = new ItemRows(resource, this.#statements, database);
   }
 
   /** One row. Its bytes are `null` in JSON when there is none: see `cache/negative.ts`. */
@@ -51,8 +54,8 @@ export class ResourceReader {
   }
 
   async #loadItem(id: string): Promise<Loaded> {
-    const [row] = await this.#database.query(this.#statements.selectItem, [id]);
-    if (row === undefined) return { value: absentValue, meta: '', ttlMs: this.#resource.ttl.absent };
+    const row = await this.#items.load(id);
+    if (row === null) return { value: absentValue, meta: '', ttlMs: this.#resource.ttl.absent };
     return this.#toLoaded(this.#resource.toJson(row), this.#resource.ttl.item);
   }
 

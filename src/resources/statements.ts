@@ -7,6 +7,8 @@ import { type Definition, writableColumns } from './resource.ts';
 export interface Statements {
   /** Params: id. */
   readonly selectItem: string;
+  /** Params: `count` ids. The rows in any order. */
+  selectItems(count: number): string;
   /** Params: id. Locks the row; the columns a client may change, then the owner (when there is one). */
   readonly selectForUpdate: string;
   readonly selectAll: string;
@@ -34,6 +36,10 @@ export function buildStatements(definition: Definition, dialect: Dialect): State
   const locked = owner === undefined ? changeable : [...changeable, owner];
   return {
     selectItem: `${selectFrom(definition, table)} WHERE t.id = ${dialect.integer}`,
+    selectItems: (count) => {
+      const ids = Array.from({ length: count }, () => dialect.integer).join(', ');
+      return `${selectFrom(definition, table)} WHERE t.id IN (${ids})`;
+    },
     selectForUpdate: `SELECT ${locked.join(', ')} FROM ${table} WHERE id = ${dialect.integer}${dialect.forUpdate}`,
     selectAll: `${selectFrom(definition, table)} ${order}`,
     selectPage: (limit, start) => {

@@ -68,9 +68,10 @@ describe('the Redis store and a server that answers oddly', () => {
 
   test.each([
     ['an array', ':1\r\n', /replied number where an array was expected/],
-    ['a text', '*1\r\n:7\r\n', /replied number where a string was expected/],
-    ['a number', '*2\r\n+wait\r\n+soon\r\n', /where a number was expected/],
-    ['no null', '*2\r\n+wait\r\n$-1\r\n', /replied null where a number was expected/],
+    ['an array for each place', '*1\r\n:7\r\n', /replied number where an array was expected/],
+    ['a text', '*1\r\n*1\r\n:7\r\n', /replied number where a string was expected/],
+    ['a number', '*1\r\n*2\r\n+wait\r\n+soon\r\n', /where a number was expected/],
+    ['no null', '*1\r\n*2\r\n+wait\r\n$-1\r\n', /replied null where a number was expected/],
   ])(
     'a reply that should be %s is an outage with a clear reason, not a wrong answer',
     async (_what, reply, message) => {
@@ -81,4 +82,13 @@ describe('the Redis store and a server that answers oddly', () => {
       await expect(acquiring).rejects.toThrow(message);
     },
   );
+
+  test('replies for fewer places than were asked for are those of none', async () => {
+    const store = await openStoreOn({ ...info, evalsha: [settled, '*1\r\n*1\r\n+bypass\r\n'] });
+    await eventually(async () => store.downReason === undefined);
+    const acquired = await Promise.allSettled([store.acquire('k', 100), store.acquire('l', 100)]);
+    for (const each of acquired) {
+      expect(each).toMatchObject({ status: 'rejected', reason: expect.any(StoreUnavailable) });
+    }
+  });
 });

@@ -13,7 +13,9 @@ const faulty = (...faults: FaultKind[]): Partial<Scenario> => ({ ...busy, faults
 export const mutations: readonly Mutation[] = [
   {
     name: 'fence',
-    scripts: [{ file: 'fence', find: "keep_fences(others == '' and own or others .. ' ' .. own)", replace: '' }],
+    scripts: [
+      { file: 'fence', find: "keep_fences(guard_key, others == '' and own or others .. ' ' .. own)", replace: '' },
+    ],
     scenario: slowDatabase,
   },
   {
@@ -21,7 +23,7 @@ export const mutations: readonly Mutation[] = [
     scripts: [
       {
         file: 'fill',
-        find: "if redis.call('HGET', guard_key, 'lease' .. suffix) ~= ARGV[5] then",
+        find: 'if lease ~= token then',
         replace: 'if false then',
       },
     ],
@@ -32,8 +34,8 @@ export const mutations: readonly Mutation[] = [
     // on the same door. It is needed once acquire hands out leases under a fence.
     name: 'fence check in acquire and fill',
     scripts: [
-      { file: 'acquire', find: "if open_of(stored, '') ~= '' then", replace: 'if false then' },
-      { file: 'fill', find: "if open_of(stored, '') ~= '' then", replace: 'if false then' },
+      { file: 'acquire', find: "if open_of(stored[guard_key], '') ~= '' then", replace: 'if false then' },
+      { file: 'fill', find: "if open_of(stored[guard_key], '') ~= '' then", replace: 'if false then' },
     ],
     scenario: slowDatabase,
   },
@@ -98,7 +100,13 @@ export const mutations: readonly Mutation[] = [
   { name: 'unique versions', flags: { versionsReused: true }, scenario: busy },
   {
     name: 'own-fence-only release',
-    scripts: [{ file: 'release', find: 'keep_fences(open_of(stored, ARGV[4]))', replace: "keep_fences('')" }],
+    scripts: [
+      {
+        file: 'release',
+        find: 'keep_fences(guard_key, open_of(stored[guard_key], ARGV[4]))',
+        replace: "keep_fences(guard_key, '')",
+      },
+    ],
     scenario: { ...slowDatabase, writes: 0.5, faults: [] },
   },
   { name: 'negative entry of a created row', flags: { forgetsNegativeEntry: true }, scenario: busy },

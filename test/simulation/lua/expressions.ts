@@ -120,9 +120,12 @@ function compileFunction(node: FunctionDeclaration, scope: Scope, compile: Compi
       if (runs) throw new LuaError('recursion is not supported');
       runs = true;
       for (let at = 0; at < slots.length; at += 1) registers[slots[at] ?? 0] = args[at];
-      const outcome = body(registers);
-      runs = false;
-      return typeof outcome === 'object' ? outcome : [];
+      try {
+        const outcome = body(registers);
+        return typeof outcome === 'object' ? outcome : [];
+      } finally {
+        runs = false;
+      }
     };
   };
 }

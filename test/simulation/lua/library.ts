@@ -1,3 +1,4 @@
+import { RedisError } from '../redis/reply.ts';
 import { compilePattern } from './pattern.ts';
 import {
   LuaError,
@@ -19,8 +20,22 @@ export function standardLibrary(): Map<string, LuaValue> {
     ['tonumber', ([value]) => [toNumber(value)]],
     ['tostring', ([value]) => [textOf(value)]],
     ['type', ([value]) => [typeName(value)]],
-    ['unpack', ([value]) => sequence(value)],
+    [
+      'unpack',
+      ([value, from, to]) => sequence(value).slice(number(from ?? 1) - 1, to === undefined ? undefined : number(to)),
+    ],
+    ['pcall', ([called, ...args]) => guarded(called, args)],
   ]);
+}
+
+function guarded(called: LuaValue, args: readonly LuaValue[]): readonly LuaValue[] {
+  if (typeof called !== 'function') throw new LuaError('pcall takes a function');
+  try {
+    return [true, ...called(args)];
+  } catch (error) {
+    if (error instanceof LuaError || error instanceof RedisError) return [false, error.message];
+    throw error;
+  }
 }
 
 const strings: Record<string, LuaFunction> = {

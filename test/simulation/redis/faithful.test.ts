@@ -73,29 +73,45 @@ const commands: fc.Arbitrary<Command> = fc.oneof(
 
 const token = fc.constantFrom('run1.db.t1', 'run1.db.t2', 'run2.db.t3');
 const suffix = fc.constantFrom('', '#p');
-const own: Readonly<Record<string, fc.Arbitrary<readonly (string | number)[]>>> = {
-  acquire: fc.tuple(
-    suffix,
-    fc.constantFrom('run1.db.', 'run2.db.'),
-    token,
-    fc.constantFrom(-1, 50_000),
-    fc.constantFrom(1_500, 4),
-    fc.constantFrom('0', '0', '1'),
-    fc.constantFrom('channel1', 'channel2'),
+/** Names, and the arguments behind the common ones. */
+type Step = readonly [names: readonly string[], rest: readonly (string | number)[]];
+
+const name = fc.constantFrom('a', 'b');
+const names = fc.array(name, { minLength: 1, maxLength: 3 });
+const atOne = (rest: fc.Arbitrary<readonly (string | number)[]>): fc.Arbitrary<Step> => fc.tuple(fc.tuple(name), rest);
+const atEach = (
+  common: fc.Arbitrary<readonly (string | number)[]>,
+  own: fc.Arbitrary<readonly (string | number)[]>,
+): fc.Arbitrary<Step> =>
+  fc
+    .tuple(common, fc.array(fc.tuple(name, own), { minLength: 1, maxLength: 3 }))
+    .map(([rest, places]): Step => [places.map(([each]) => each), [...rest, ...places.flatMap(([, args]) => args)]]);
+
+const own: Readonly<Record<string, fc.Arbitrary<Step>>> = {
+  acquire: atEach(
+    fc.tuple(
+      fc.constantFrom('run1.db.', 'run2.db.'),
+      fc.constantFrom(1_500, 4),
+      fc.constantFrom('channel1', 'channel2'),
+    ),
+    fc.tuple(suffix, token, fc.constantFrom(-1, 50_000), fc.constantFrom('0', '0', '1')),
   ),
-  fill: fc.tuple(suffix, token, fc.constantFrom(60_000, 70_000), value, value, fc.constantFrom(3, 0)),
-  surrender: fc.tuple(suffix, token),
-  fence: fc.tuple(token, fc.constantFrom(-1, 30_000)),
-  release: fc.tuple(token),
-  settle: fc.tuple(fc.constantFrom('', 'e1', 'e2')),
+  fill: atEach(
+    fc.constant([]),
+    fc.tuple(suffix, token, fc.constantFrom(60_000, 70_000), value, value, fc.constantFrom(3, 0)),
+  ),
+  surrender: atOne(fc.tuple(suffix, token)),
+  fence: fc.tuple(names, fc.tuple(token, fc.constantFrom(-1, 30_000))),
+  release: fc.tuple(names, fc.tuple(token)),
+  settle: fc.tuple(fc.constant([]), fc.tuple(fc.constantFrom('', 'e1', 'e2'))),
 };
 
 const steps: fc.Arbitrary<Command> = fc.oneof(
   ...Object.entries(own).map(([step, args]) =>
     fc
-      .tuple(fc.constantFrom('a', 'b'), fc.constantFrom('run1', 'run1', 'run2'), fc.constantFrom('e1', 'e2'), args)
-      .map(([name, run, epoch, rest]): Command => {
-        const keys = step === 'settle' ? ['fences'] : ['fences', name, `{${name}}:guard`];
+      .tuple(fc.constantFrom('run1', 'run1', 'run2'), fc.constantFrom('e1', 'e2'), args)
+      .map(([run, epoch, [places, rest]]): Command => {
+        const keys = ['fences', ...places.flatMap((each) => [each, `{${each}}:guard`])];
         return ['EVAL', textOf(step), keys.length, ...keys, run, epoch, 40_000, ...rest];
       }),
   ),
@@ -131,6 +147,7 @@ describe('the simulated Redis answers as the real one', () => {
       fc.oneof(
         { arbitrary: steps, weight: 8 },
         { arbitrary: fc.tuple(fc.constant('DEL'), fc.constantFrom('a', '{a}:guard', 'fences')), weight: 1 },
+        { arbitrary: fc.constantFrom<Command>(['SET', '{b}:guard', 'foreign'], ['DEL', '{b}:guard']), weight: 1 },
         { arbitrary: fc.constantFrom<Command>(opened, ['HGETALL', '{a}:guard'], ['HGETALL', 'fences']), weight: 2 },
       ),
       { minLength: 3, maxLength: 25 },
@@ -172,6 +189,10 @@ describe('the simulated Redis answers as the real one', () => {
     "(function() local a, b = unpack({'x', 'y'}) return a .. b end)()",
     "(function() local all = {} for a, b in string.gmatch('k:1 l:22', '(%S+):(%d+)') do all[#all + 1] = a .. b end return all end)()",
     '(function() for at = 1, 9, 2 do if at > 4 then return at end end end)()',
+    "{unpack({'a', 'b', 'c', 'd'}, 2, 3)}",
+    "(function() local done, reason = pcall(redis.call, 'NONSENSE') return tostring(done) .. type(reason) end)()",
+    "(function() local done, text = pcall(function(a) return a .. 'x' end, 1) return tostring(done) .. text end)()",
+    "(function() return {err = 'ODD reason'} end)()",
     'missing',
     "1 < 'x'",
     "nil .. 'x'",
