@@ -17,6 +17,8 @@ import { StoreUnavailable, type Acquired, type CacheStore, type Entry } from './
  *   validate -> read        it holds none, or others are current
  *   read     -> hit         the store has the value
  *   read     -> acquire     it has not: ask for the right to load
+ *   validate -> acquire     most of what was read lately was not there: `acquire` tells of a value as well, and costs more
+ *                           than `read` only where there is one
  *   acquire  -> hit         someone filled meanwhile
  *   acquire  -> load+fill   the lease is ours
  *   acquire  -> wait        another instance has the lease: ask again when it is given back, or now and then
@@ -37,6 +39,8 @@ export class ReadThrough {
   readonly #flights: SingleFlight<Landing>;
   /** The keys that this process loads anew in the background. */
   readonly #refreshing = new Set<Key>();
+  /** Share of the latest reads that the store had nothing for, from 0 to 1; the older, the less they count. */
+  #missShare = 0;
 
   constructor(store: CacheStore, memory: MemoryTier, audit: Audit, clock: Clock, options: ReadThroughOptions) {
     this.#audit = audit;
@@ -78,15 +82,21 @@ export class ReadThrough {
       this.#audit.consider(key, held, load);
       return { value: held.value, meta: held.meta, outcome: { kind: 'hit', ttlMs } };
     }
+    if (this.#missShare > expectedMisses) return null;
     const readAt = this.#clock.now();
     const entry = await this.#store.read(key);
     if (entry === null) return null;
-    this.#refreshWhenDue(key, entry.ttlMs, entry.loadMs, load);
-    this.#audit.consider(key, entry, load);
-    return this.#hit(key, entry, readAt);
+    this.#learn('hit');
+    return this.#hit(key, entry, readAt, load);
   }
 
-  #hit(key: Key, entry: Entry, askedAt: number): Landing {
+  #learn(found: 'hit' | 'miss'): void {
+    this.#missShare += ((found === 'miss' ? 1 : 0) - this.#missShare) / countedReads;
+  }
+
+  #hit(key: Key, entry: Entry, askedAt: number, load: Load): Landing {
+    this.#refreshWhenDue(key, entry.ttlMs, entry.loadMs, load);
+    this.#audit.consider(key, entry, load);
     this.#memory.keep(key, entry, askedAt);
     if (cacheChannel.hasSubscribers) publish({ type: 'hit', key, tier: 'store', negative: isAbsent(entry) });
     return { value: entry.value, meta: entry.meta, outcome: { kind: 'hit', ttlMs: entry.ttlMs } };
@@ -130,9 +140,10 @@ export class ReadThrough {
   }
 
   async #settle(key: Key, acquired: Settled, load: Load, askedAt: number): Promise<Landing> {
+    this.#learn(acquired.kind === 'hit' ? 'hit' : 'miss');
     switch (acquired.kind) {
       case 'hit':
-        return this.#hit(key, acquired.entry, askedAt);
+        return this.#hit(key, acquired.entry, askedAt, load);
       case 'bypass':
         return await this.#bypass(key, load, 'fenced');
       case 'lease':
@@ -216,6 +227,9 @@ export type Outcome =
 type Settled = Exclude<Acquired, { kind: 'wait' }>;
 type Landing = Omit<Answer, 'collapsed'>;
 
+const expectedMisses = 0.75;
+/** About so many of the latest reads make up the share of misses. */
+const countedReads = 32;
 /** Entries that were filled together must not expire together. */
 const ttlJitter = 0.1;
 /** Notices wake those who wait; they ask by themselves for the case that one was lost. */
