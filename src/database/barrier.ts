@@ -19,9 +19,21 @@ export interface Claim {
   readonly settled: boolean;
 }
 
-/** Holds a share until the transaction ends. Resolves with the claim that counts until then. */
-export async function holdBarrier(transaction: Queryable, dialect: Dialect): Promise<Claim> {
-  return await lock(transaction, dialect.forShare);
+/** What a transaction that holds a share begins with: see `Database.transaction`. */
+export function barrierOpening(dialect: Dialect): string {
+  return select + dialect.forShare;
+}
+
+/**
+ * Holds a share until the transaction ends. Resolves with the claim that counts until then. `opened` is what the opening of
+ * the transaction gave, if it was opened so.
+ */
+export async function holdBarrier(
+  transaction: Queryable,
+  dialect: Dialect,
+  [opened]: readonly Row[] = [],
+): Promise<Claim> {
+  return opened === undefined ? await lock(transaction, dialect.forShare) : toClaim(opened);
 }
 
 /**

@@ -20,8 +20,10 @@ export interface Database extends Queryable {
   /**
    * Runs `work` between BEGIN and COMMIT, on one connection. Rolls back when it rejects. A deadlock is tried again a few
    * times from the start, so `work` must be repeatable.
+   *
+   * `opening` is a constant SELECT that comes first, in one round trip with BEGIN where that can be; `work` gets its rows.
    */
-  transaction<T>(work: (transaction: Queryable) => Promise<T>): Promise<T>;
+  transaction<T>(work: (transaction: Queryable, opened: readonly Row[]) => Promise<T>, opening?: string): Promise<T>;
 
   /** Resolves when the database answers. */
   ping(): Promise<void>;

@@ -43,6 +43,8 @@ export class MysqlDatabase implements Database {
       enableKeepAlive: true,
       // Servers allow 16,382 prepared statements for all connections of all clients together.
       maxPreparedStatements: mostStatements,
+      // For BEGIN and what comes next in one round trip. Values only ever go into prepared statements, which are one each.
+      multipleStatements: true,
       charset: 'utf8mb4_unicode_ci',
       timezone: 'Z',
       dateStrings: true,
@@ -63,10 +65,10 @@ export class MysqlDatabase implements Database {
     return this.#withConnection((connection) => this.#on(connection).execute(sql, params));
   }
 
-  async transaction<T>(work: (transaction: Queryable) => Promise<T>): Promise<T> {
+  async transaction<T>(work: Work<T>, opening?: string): Promise<T> {
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await this.#withConnection((connection) => this.#transactOnce(connection, work));
+        return await this.#withConnection((connection) => this.#transactOnce(connection, work, opening));
       } catch (error) {
         const victim = error instanceof CatalogueError && isDeadlock(error.cause);
         if (!victim || attempt === mostAttempts) throw error;
@@ -84,12 +86,11 @@ export class MysqlDatabase implements Database {
     return this.#closed;
   }
 
-  async #transactOnce<T>(connection: PoolConnection, work: (transaction: Queryable) => Promise<T>): Promise<T> {
+  async #transactOnce<T>(connection: PoolConnection, work: Work<T>, opening: string | undefined): Promise<T> {
     const transaction = this.#on(connection);
-    await this.#send(connection, 'START TRANSACTION');
     let result: T;
     try {
-      result = await work(transaction);
+      result = await work(transaction, await this.#begin(connection, opening));
     } catch (error) {
       // A connection that cannot even roll back is thrown away, which rolls back as well.
       await this.#send(connection, 'ROLLBACK').catch(() => discard(connection));
@@ -194,6 +195,21 @@ export class MysqlDatabase implements Database {
     };
   }
 
+  async #begin(connection: PoolConnection, opening: string | undefined): Promise<readonly Row[]> {
+    if (opening === undefined) {
+      await this.#send(connection, 'START TRANSACTION');
+      return [];
+    }
+    const sql = `START TRANSACTION; ${opening}`;
+    const [, rows] = await this.#run(
+      connection,
+      answerOf<RowDataPacket[][]>((done) => connection.query({ sql, rowsAsArray: true }, done)),
+    );
+    // See `query`.
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+    return rows as unknown as Row[];
+  }
+
   /** For what cannot be prepared on all supported servers. */
   async #send(connection: PoolConnection, sql: 'START TRANSACTION' | 'ROLLBACK'): Promise<void> {
     await this.#run(connection, command(connection, sql));
@@ -210,6 +226,8 @@ export class MysqlDatabase implements Database {
     }
   }
 }
+
+type Work<T> = (transaction: Queryable, opened: readonly Row[]) => Promise<T>;
 
 export interface MysqlOptions {
   readonly server: {

@@ -40,14 +40,16 @@ export class SqliteDatabase implements Database {
     return this.#alone(async () => this.#execute(sql, params));
   }
 
-  transaction<T>(work: (transaction: Queryable) => Promise<T>): Promise<T> {
+  transaction<T>(work: (transaction: Queryable, opened: readonly Row[]) => Promise<T>, opening?: string): Promise<T> {
     return this.#alone(async () => {
       translating(() => this.#connection.exec('BEGIN IMMEDIATE'));
       try {
-        const result = await work({
+        const opened = opening === undefined ? [] : this.#query(opening, []);
+        const transaction: Queryable = {
           query: async (sql, params = []) => this.#query(sql, params),
           execute: async (sql, params = []) => this.#execute(sql, params),
-        });
+        };
+        const result = await work(transaction, opened);
         translating(() => this.#connection.exec('COMMIT'));
         return result;
       } catch (error) {

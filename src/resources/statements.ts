@@ -9,7 +9,7 @@ export interface Statements {
   readonly selectItem: string;
   /** Params: `count` ids. The rows in any order. */
   selectItems(count: number): string;
-  /** Params: id. Locks the row; the columns a client may change, then the owner (when there is one). */
+  /** Params: id. Locks the row, and nothing of the one that is embedded; otherwise like `selectItem`. */
   readonly selectForUpdate: string;
   readonly selectAll: string;
   /** Params: those of `where`. `limit` is a number that was checked. */
@@ -31,16 +31,14 @@ export type PageStart = 'first' | 'after-time' | 'after-null';
 const order = 'ORDER BY t.created_at DESC, t.id DESC';
 
 export function buildStatements(definition: Definition, dialect: Dialect): Statements {
-  const { table, columns, owner } = definition;
-  const changeable = writableColumns(columns, 'update');
-  const locked = owner === undefined ? changeable : [...changeable, owner];
+  const { table, columns } = definition;
   return {
     selectItem: `${selectFrom(definition, table)} WHERE t.id = ${dialect.integer}`,
     selectItems: (count) => {
       const ids = Array.from({ length: count }, () => dialect.integer).join(', ');
       return `${selectFrom(definition, table)} WHERE t.id IN (${ids})`;
     },
-    selectForUpdate: `SELECT ${locked.join(', ')} FROM ${table} WHERE id = ${dialect.integer}${dialect.forUpdate}`,
+    selectForUpdate: `${selectLocking(definition)} WHERE t.id = ${dialect.integer}${dialect.forUpdate}`,
     selectAll: `${selectFrom(definition, table)} ${order}`,
     selectPage: (limit, start) => {
       // The rows are cut to a page before anything is joined to them: joined first, MariaDB was seen to read the other
@@ -65,6 +63,19 @@ function selectFrom({ columns, embed }: Definition, source: string): string {
   if (embed === undefined) return `SELECT ${selected.join(', ')} FROM ${source} t`;
   selected.push(...Object.keys(embed.columns).map((name) => `e.${name}`));
   return `SELECT ${selected.join(', ')} FROM ${source} t LEFT JOIN ${embed.table} e ON e.id = t.${embed.through}`;
+}
+
+/**
+ * A join would lock the embedded row as well, and with it all writes of rows that show the same one. What a nested query
+ * reads is not locked (MySQL manual, "Locking Reads").
+ */
+function selectLocking({ table, columns, embed }: Definition): string {
+  const selected = Object.keys(columns).map((name) => `t.${name}`);
+  if (embed !== undefined) {
+    const shown = Object.keys(embed.columns);
+    selected.push(...shown.map((name) => `(SELECT e.${name} FROM ${embed.table} e WHERE e.id = t.${embed.through})`));
+  }
+  return `SELECT ${selected.join(', ')} FROM ${table} t`;
 }
 
 function pageCondition(start: PageStart, { integer }: Dialect): string {

@@ -1,6 +1,6 @@
 import type { Cache } from '../cache/cache.ts';
 import { OutcomeUnknown, WriteRefused } from '../cache/write-fence.ts';
-import { holdBarrier, storeInUse } from '../database/barrier.ts';
+import { barrierOpening, holdBarrier, storeInUse } from '../database/barrier.ts';
 import { ConstraintViolation, type Database, type Queryable, type SqlValue } from '../database/database.ts';
 import { recordNames } from '../database/outbox.ts';
 import { CatalogueError } from '../errors.ts';
@@ -22,6 +22,7 @@ export class ResourceWriter {
   readonly #statements: Statements;
   readonly #idempotency: IdempotencyKeys;
   readonly #changes: ChangeSink;
+  readonly #opening: string;
 
   /** `changes` is told after a change has become visible to every reader, and before it is acknowledged. */
   constructor(resource: Resource, cache: Cache, database: Database, changes: ChangeSink) {
@@ -31,6 +32,7 @@ export class ResourceWriter {
     this.#statements = buildStatements(resource, database.dialect);
     this.#idempotency = new IdempotencyKeys(resource.name);
     this.#changes = changes;
+    this.#opening = barrierOpening(database.dialect);
   }
 
   /** `fields` holds every writable column. Throws `UNKNOWN_REFERENCE`, `IDEMPOTENCY_KEY_REUSED`. */
@@ -91,8 +93,8 @@ export class ResourceWriter {
     let version: ReservedVersion | undefined;
     try {
       const written = await this.#cache.write((beforeCommit) =>
-        this.#database.transaction(async (transaction) => {
-          const claim = await holdBarrier(transaction, this.#database.dialect);
+        this.#database.transaction(async (transaction, opened) => {
+          const claim = await holdBarrier(transaction, this.#database.dialect, opened);
           const done = await work(transaction);
           if (done.changed !== null) {
             const names = this.#resource.keysAffectedBy(done.changed);
@@ -102,7 +104,7 @@ export class ResourceWriter {
             ]);
           }
           return done;
-        }),
+        }, this.#opening),
       );
       return { ...written, version };
     } catch (error) {
@@ -129,7 +131,7 @@ export class ResourceWriter {
     }
   }
 
-  /** Locks the row, then reads it: what is compared with `If-Match` cannot change before COMMIT. */
+  /** Locks and reads the row in one: what is compared with `If-Match` cannot change before COMMIT. */
   async #lock(
     transaction: Queryable,
     id: string,
@@ -137,9 +139,8 @@ export class ResourceWriter {
   ): Promise<{ current: Record<string, SqlValue>; before: string }> {
     const [row] = await transaction.query(this.#statements.selectForUpdate, [id]);
     if (row === undefined) throw new CatalogueError('NOT_FOUND', { params: { item: this.#resource.label } });
-    const { columns, owner } = this.#resource;
-    const names = [...writableColumns(columns, 'update'), ...(owner === undefined ? [] : [owner])];
-    const before = await this.#select(transaction, id);
+    const names = Object.keys(this.#resource.columns);
+    const before = this.#resource.toJson(row);
     if (!precondition(entityTag(before))) {
       throw new CatalogueError('PRECONDITION_FAILED', { params: { item: this.#resource.item } });
     }

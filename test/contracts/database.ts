@@ -72,6 +72,21 @@ export function describeDatabase(name: string, open: () => Promise<OwnDatabase>)
       expect(await names()).toEqual(['Ada', 'Grace']);
     });
 
+    test('a transaction begins with its opening, whose rows its work gets', async () => {
+      await addUser(database, 'Ada');
+      const select = "SELECT name, email FROM users WHERE name = 'Ada'";
+      const result = await database.transaction(async (transaction, opened) => {
+        await addUser(transaction, 'Grace');
+        return opened;
+      }, select);
+      expect(result).toEqual([['Ada', 'Ada@example.com']]);
+      expect(await names()).toEqual(['Ada', 'Grace']);
+      expect(await database.transaction(async (_, opened) => opened)).toEqual([]);
+      const failing = database.transaction(async () => 'begun', 'SELECT nothing FROM nowhere');
+      await expect(failing).rejects.toThrow();
+      expect(await database.transaction(async (_, opened) => opened, select)).toEqual(result);
+    });
+
     test('a transaction whose work rejects is rolled back, and rejects with the same', async () => {
       await addUser(database, 'Ada');
       const error = new Error('changed my mind');

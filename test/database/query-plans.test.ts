@@ -109,13 +109,26 @@ describe.each(
     ]);
   });
 
-  test.each(['update', 'remove', 'lock'] as const)('%s finds its row by the key', async (what) => {
-    const sql = { update: statements.update(['title']), remove: statements.remove, lock: statements.selectForUpdate }[
-      what
-    ];
+  test('some posts', async () => {
+    const steps = await explain(statements.selectItems(4), ['5000', '7', '9000', '7']);
+    expect(steps.map(({ type, key }) => ({ type, key }))).toEqual([
+      { type: 'range', key: 'PRIMARY' },
+      { type: 'eq_ref', key: 'PRIMARY' },
+    ]);
+  });
+
+  test.each(['update', 'remove'] as const)('%s finds its row by the key', async (what) => {
+    const sql = { update: statements.update(['title']), remove: statements.remove }[what];
     const steps = await explain(sql, what === 'update' ? ['t', '5000'] : ['5000']);
     expect(steps).toHaveLength(1);
     expect(steps[0]?.key).toBe('PRIMARY');
     expect(['const', 'range']).toContain(steps[0]?.type);
+  });
+
+  test('the row to be changed and what it shows are found by their keys', async () => {
+    const steps = await explain(statements.selectForUpdate, ['5000']);
+    expect(steps.map(({ type, key }) => ({ type, key }))).toEqual(
+      Array.from({ length: 4 }, () => ({ type: 'const', key: 'PRIMARY' })),
+    );
   });
 });

@@ -161,7 +161,9 @@ describe('statements', () => {
     expect(statements.selectAll).toBe(
       'SELECT t.id, t.title, t.created_at FROM notes t ORDER BY t.created_at DESC, t.id DESC',
     );
-    expect(statements.selectForUpdate).toBe('SELECT title FROM notes WHERE id = INT(?) FOR UPDATE');
+    expect(statements.selectForUpdate).toBe(
+      'SELECT t.id, t.title, t.created_at FROM notes t WHERE t.id = INT(?) FOR UPDATE',
+    );
     expect(statements.insert).toBe('INSERT INTO notes (title, created_at) VALUES (?, CURRENT_TIMESTAMP)');
     expect(statements.update(['title'])).toBe('UPDATE notes SET title = ? WHERE id = INT(?)');
   });

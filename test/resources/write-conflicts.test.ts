@@ -62,6 +62,13 @@ describe.each(sharedDatabases().map((server) => [nameOf(server), server] as cons
       ]);
     });
 
+    test('an update waits for no lock of the author that the post shows', async () => {
+      const id = await addPost(own.database, userId, 'old');
+      await rival.query('START TRANSACTION');
+      await rival.query('SELECT * FROM users WHERE id = ? FOR UPDATE', [userId]);
+      expect(JSON.parse(await opened.writer.update(id, { title: 'new' }, always))).toMatchObject({ title: 'new' });
+    });
+
     test('an update that waited answers what both transactions made of the row', async () => {
       const id = await addPost(own.database, userId, 'old');
       await rival.query('START TRANSACTION');

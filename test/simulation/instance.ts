@@ -2,7 +2,15 @@ import { Cache } from '../../src/cache/cache.ts';
 import type { Key, KeyName } from '../../src/cache/key.ts';
 import type { Outbox } from '../../src/cache/outbox.ts';
 import type { Answer, Loaded } from '../../src/cache/read-through.ts';
-import { claimRun, holdBarrier, passBarrier, readClaim, settleClaim, storeInUse } from '../../src/database/barrier.ts';
+import {
+  barrierOpening,
+  claimRun,
+  holdBarrier,
+  passBarrier,
+  readClaim,
+  settleClaim,
+  storeInUse,
+} from '../../src/database/barrier.ts';
 import { DatabaseOutbox, recordNames } from '../../src/database/outbox.ts';
 import type { LinkListener, RedisLink } from '../../src/redis/link.ts';
 import type { ClaimPort } from '../../src/redis/claim.ts';
@@ -138,8 +146,8 @@ export class Instance {
     change: (before: string | null) => string | null | undefined,
   ): Promise<string | null | undefined> {
     return await this.cache.write((beforeCommit) =>
-      this.database.transaction(async (transaction) => {
-        const claim = await holdBarrier(transaction, this.database.dialect);
+      this.database.transaction(async (transaction, opened) => {
+        const claim = await holdBarrier(transaction, this.database.dialect, opened);
         const inUse = this.#surroundings.flags.trustsUnsettledClaim ? claim.run : storeInUse(claim);
         const [[before] = []] = await transaction.query(statements.lock, [row]);
         const created = before === null;
@@ -152,7 +160,7 @@ export class Instance {
         await beforeCommit(affected, (missed) => recordNames(transaction, missed), inUse);
         this.#surroundings.onFenced(this);
         return after;
-      }),
+      }, barrierOpening(this.database.dialect)),
     );
   }
 

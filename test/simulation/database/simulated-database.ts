@@ -42,10 +42,10 @@ export class SimulatedDatabase implements Database {
     return (await this.#autocommit(sql, params)).executed;
   }
 
-  async transaction<T>(work: (transaction: Queryable) => Promise<T>): Promise<T> {
+  async transaction<T>(work: Work<T>, opening?: string): Promise<T> {
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await this.#onSession((session) => this.#transactOnce(session, work));
+        return await this.#onSession((session) => this.#transactOnce(session, work, opening));
       } catch (error) {
         if (!(error instanceof Refusal && error.isDeadlock) || attempt === mostAttempts) throw error;
       }
@@ -86,13 +86,15 @@ export class SimulatedDatabase implements Database {
     });
   }
 
-  async #transactOnce<T>(session: Session, work: (transaction: Queryable) => Promise<T>): Promise<T> {
+  async #transactOnce<T>(session: Session, work: Work<T>, opening: string | undefined): Promise<T> {
     let result: T;
     try {
-      result = await work({
+      const opened = opening === undefined ? [] : (await session.run(opening, [])).rows;
+      const transaction: Queryable = {
         query: async (sql, params = []) => (await session.run(sql, params)).rows,
         execute: async (sql, params = []) => (await session.run(sql, params)).executed,
-      });
+      };
+      result = await work(transaction, opened);
     } catch (error) {
       session.rollback();
       throw error;
@@ -138,6 +140,8 @@ export class SimulatedDatabase implements Database {
     });
   }
 }
+
+type Work<T> = (transaction: Queryable, opened: readonly Row[]) => Promise<T>;
 
 export interface DatabaseOptions extends SessionOptions {
   /** Share of the COMMITs that take long. */
