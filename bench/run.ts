@@ -14,6 +14,7 @@ import { drawChart } from './chart.ts';
 import { checkOut } from './checkouts.ts';
 import { hasWrk } from './load/wrk.ts';
 import { type Options, type Path, service } from './paths/path.ts';
+import { growthPaths } from './paths/growth.ts';
 import { missPaths } from './paths/misses.ts';
 import { readPaths } from './paths/reads.ts';
 import { writePaths } from './paths/writes.ts';
@@ -35,7 +36,7 @@ const { values, positionals } = parseArgs({
   },
 });
 
-const all: readonly Path[] = [...readPaths, ...writePaths, ...missPaths];
+const all: readonly Path[] = [...readPaths, ...writePaths, ...growthPaths, ...missPaths];
 const chosen = values.path === undefined ? all : all.filter(({ name }) => values.path?.split(',').includes(name));
 if (chosen.length === 0) throw new Error(`--path must be one of ${all.map(({ name }) => name).join(', ')}`);
 if (!hasWrk) throw new Error('wrk is needed: apt-get install wrk');

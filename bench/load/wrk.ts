@@ -26,15 +26,29 @@ export function measureUpdates(port: number, connections: number, rows: number, 
   return runScript(port, 'updates.lua', [`-c${connections}`, `-d${seconds}s`], [String(rows), mark]);
 }
 
+/** Reads of posts at random out of those with the ids from 1 to `rows`. `core` is where the load runs. */
+export function measureReads(
+  port: number,
+  {
+    rows,
+    connections,
+    seconds,
+    core = loadCore,
+  }: { rows: number; connections: number; seconds: number; core?: string },
+): Promise<Peak> {
+  return runScript(port, 'ids.lua', [`-c${connections}`, `-d${seconds}s`], [String(rows)], core);
+}
+
 async function runScript(
   port: number,
   script: string,
   flags: readonly string[],
   rest: readonly string[],
+  core = loadCore,
 ): Promise<Peak> {
   const file = new URL(script, import.meta.url).pathname;
   const command = [wrk, '-t1', ...flags, '-s', file, `http://127.0.0.1:${port}`, '--', ...rest];
-  const [program, args] = pinned(loadCore, command);
+  const [program, args] = pinned(core, command);
   const { stdout } = await run(program, args);
   const failed = /Non-2xx or 3xx responses: \d+|Socket errors: .*/.exec(stdout);
   if (failed !== null) throw new Error(`the answers were not what was asked for: ${failed[0]}`);

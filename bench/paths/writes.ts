@@ -10,7 +10,7 @@ import { settled } from './settled.ts';
 /**
  * Updates under as much load as is answered, each with fence, COMMIT, release and live event. Beside the bare driver that does
  * by hand what a service without a cache would do to answer the same request, and beside the least transaction that changes
- * a row, which could answer nothing.
+ * a row, which could answer nothing, without and with the share of the barrier.
  */
 export const writePaths: readonly Path[] = [
   {
@@ -36,7 +36,7 @@ async function runWrites(stage: Stage, options: Options): Promise<Rounds> {
       measure: () => measureService(stage, server, options.seconds),
     }));
     const load = { from: 1, to: stage.posts, concurrency: connections, seconds: options.seconds };
-    for (const work of ['put', 'update']) {
+    for (const work of ['put', 'update', 'barrier']) {
       candidates.push({
         name: `driver ${work}`,
         measure: () => measureDriver(stage, driver, { ...load, work }),

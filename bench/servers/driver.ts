@@ -1,5 +1,6 @@
 import { createServer, type ServerResponse } from 'node:http';
 import { createPool, type PoolConnection, type RowDataPacket } from 'mysql2/promise';
+import { barrierOpening } from '../../src/database/barrier.ts';
 import { mysqlDialect } from '../../src/database/mysql.ts';
 import { posts } from '../../src/resources/posts/posts.ts';
 import { buildStatements } from '../../src/resources/statements.ts';
@@ -20,6 +21,7 @@ const pool = createPool({
   dateStrings: true,
   supportBigNumbers: true,
   bigNumberStrings: false,
+  multipleStatements: true,
 });
 const statements = buildStatements(posts, mysqlDialect);
 const update = 'UPDATE posts SET title = ?, updated_at = CURRENT_TIMESTAMP WHERE id = ?';
@@ -37,6 +39,8 @@ const works: Readonly<Record<string, (id: string) => Promise<void>>> = {
   },
   /** The least that can change a row in a transaction. */
   update: (id) => transact((connection) => write(connection, id)),
+  /** The same with a share of the barrier, as every write of the service takes it. */
+  barrier: (id) => transact((connection) => write(connection, id), `; ${barrierOpening(mysqlDialect)}`),
   /** What a service does by hand to answer a PUT: lock the row, to know that it is there, change it, read what is answered. */
   put: (id) =>
     transact(async (connection) => {
@@ -46,9 +50,9 @@ const works: Readonly<Record<string, (id: string) => Promise<void>>> = {
     }),
 };
 
-async function transact(work: (connection: PoolConnection) => Promise<void>): Promise<void> {
+async function transact(work: (connection: PoolConnection) => Promise<void>, opening = ''): Promise<void> {
   const connection = await pool.getConnection();
-  await connection.query('START TRANSACTION');
+  await connection.query(`START TRANSACTION${opening}`);
   await work(connection);
   await connection.query('COMMIT');
   connection.release();

@@ -8,12 +8,15 @@ import { createInterface } from 'node:readline';
  */
 export const serverCore = '0';
 export const loadCore = '1';
+export const everyCore = '0,1';
 
 export interface PinnedProcess {
   readonly pid: number;
   readonly port: number;
   /** Processor time used so far, in microseconds. */
   cpuMicros(): number;
+  /** Memory in use, in MiB. */
+  residentMb(): number;
   stop(): Promise<void>;
 }
 
@@ -45,6 +48,7 @@ export async function startPinned(
     pid,
     port,
     cpuMicros: () => cpuMicrosOf(pid),
+    residentMb: () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024,
     stop: async () => {
       child.kill('SIGTERM');
       await ended;

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { findFreePort } from '../../test/harness/free-port.ts';
-import { type PinnedProcess, serverCore, startPinned } from './pinned-process.ts';
+import { everyCore, type PinnedProcess, serverCore, startPinned } from './pinned-process.ts';
 import { root, type Stage } from './stage.ts';
 
 /** The servers that are measured, each alone on its processor while its turn lasts. */
@@ -15,10 +15,26 @@ export function startService(stage: Stage, settings: Readonly<Record<string, str
   return startPinned(serverCore, [process.execPath, ...flags, 'dist/main.js', 'serve'], environment, checkout);
 }
 
-export function startRaw(stage: Stage, body: Buffer): Promise<PinnedProcess> {
+/** The service with several workers, on all processors. */
+export async function startWorkers(stage: Stage, count: number): Promise<PinnedProcess> {
+  const environment = { ...stage.environment, PORT: String(await findFreePort()) };
+  const command = [process.execPath, 'dist/main.js', 'serve', '--workers', String(count)];
+  return await startPinned(everyCore, command, environment, root);
+}
+
+/** `startRaw` by `node:cluster`. */
+export function startRawCluster(stage: Stage, body: Buffer, count: number): Promise<PinnedProcess> {
+  return startRaw(stage, body, { core: everyCore, count });
+}
+
+export function startRaw(
+  stage: Stage,
+  body: Buffer,
+  { core = serverCore, count = 0 }: { core?: string; count?: number } = {},
+): Promise<PinnedProcess> {
   const file = join(stage.folder, `body-${body.length}`);
   writeFileSync(file, body);
-  return startPinned(serverCore, [process.execPath, join(root, 'bench/servers/raw.ts'), file]);
+  return startPinned(core, [process.execPath, join(root, 'bench/servers/raw.ts'), file, String(count)]);
 }
 
 /** The bare driver, which does what it is told: see the file. */
