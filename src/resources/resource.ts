@@ -111,8 +111,10 @@ function compileMembers(columns: Readonly<Record<string, Column>>, from: number)
   }));
   return (row) => {
     let json = '';
-    for (const [index, { prefix, toJson }] of members.entries()) {
-      json += prefix + toJson(row[from + index] ?? null);
+    let at = from;
+    for (const { prefix, toJson } of members) {
+      json += prefix + toJson(row[at] ?? null);
+      at += 1;
     }
     return json;
   };

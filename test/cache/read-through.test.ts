@@ -81,6 +81,30 @@ describe('reading through the cache', () => {
     expect(load.count).toBe(2);
   });
 
+  test('while most reads miss, the lease is asked for at once; a value that is there is a hit all the same', async () => {
+    const { cache, store, beside } = openEngine();
+    for (let count = 0; count < 100; count += 1) await cache.read(`k${count}`, counted('v'));
+    await beside().cache.read('theirs', counted('theirs'));
+    store.asked.length = 0;
+    const never = counted('never');
+    expect(await cache.read('theirs', never)).toMatchObject({ outcome: { kind: 'hit' } });
+    expect(store.asked).toEqual(['acquire']);
+    expect(never.count).toBe(0);
+    expect(await cache.read('theirs', never)).toMatchObject({ outcome: { kind: 'hit' } });
+    expect(store.asked).toEqual(['acquire', 'validate']);
+  });
+
+  test('once reads hit again, a value is read without asking for the lease', async () => {
+    const { cache, store, beside } = openEngine();
+    for (let count = 0; count < 100; count += 1) await cache.read(`k${count}`, counted('v'));
+    const other = beside().cache;
+    for (let count = 0; count < 50; count += 1) {
+      await other.read(`l${count}`, counted('v'));
+      await cache.read(`l${count}`, counted('never'));
+    }
+    expect(store.asked.slice(-1)).toEqual(['read']);
+  });
+
   test('while another instance loads, a reader waits, and gets what that one filled', async () => {
     const { cache, clock, beside } = openEngine();
     const load = held('v');

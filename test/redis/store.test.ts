@@ -118,6 +118,53 @@ describe('the Redis store on a live server', () => {
     expect((await store.acquire('post:1', 100)).kind).toBe('lease');
   });
 
+  test('leases and fills of one turn are one script each, and a foreign type at one place is no concern of the others', async () => {
+    await put(store, 'settled', 'v');
+    await client.rpush('{post:3}:guard', 'a list');
+    const scriptsRun = async (): Promise<number> =>
+      Number(/cmdstat_evalsha:calls=(\d+)/.exec(await client.info('commandstats'))?.[1]);
+    const before = await scriptsRun();
+    const keys = ['post:1', 'post:2', 'post:3', 'posts:all#limit=1', 'posts:all#limit=2'];
+    const asked = await Promise.allSettled(keys.map((key) => store.acquire(key, 5_000)));
+    const tokens = asked.map((each) =>
+      each.status === 'fulfilled' && each.value.kind === 'lease' ? each.value.token : '',
+    );
+    expect(asked[2]).toMatchObject({ status: 'rejected', reason: expect.any(StoreUnavailable) });
+    expect(new Set(tokens).size).toBe(keys.length);
+    await client.del('{post:2}:guard');
+    const filled = await Promise.allSettled(
+      keys.map((key, index) => {
+        const fill = { value: Buffer.from(key), meta: '', ttlMs: 60_000, loadMs: 1 };
+        return store.fill(key, tokens[index] || tokens[0] || '', fill);
+      }),
+    );
+    const stored = { status: 'fulfilled', value: { stored: true } };
+    expect(filled).toMatchObject([
+      stored,
+      { status: 'fulfilled', value: { stored: false, reason: 'lease-lost' } },
+      { status: 'rejected', reason: expect.any(StoreUnavailable) },
+      stored,
+      stored,
+    ]);
+    expect((await scriptsRun()) - before).toBe(2);
+    expect((await store.read('posts:all#limit=2'))?.value.toString()).toBe('posts:all#limit=2');
+  });
+
+  test('what a writer fences and releases is one script each', async () => {
+    const scriptsRun = async (): Promise<number> =>
+      Number(/cmdstat_evalsha:calls=(\d+)/.exec(await client.info('commandstats'))?.[1]);
+    const [one, other] = [await put(store, 'post:1', 'v'), await put(store, 'posts:all', '[v]')];
+    const before = await scriptsRun();
+    await store.fence(['post:1', 'posts:all'], 'writer', 5_000);
+    expect(await store.acquire('post:1', 100)).toEqual({ kind: 'bypass' });
+    expect(await store.acquire('posts:all#limit=1', 100)).toEqual({ kind: 'bypass' });
+    await store.release(['post:1', 'posts:all'], 'writer');
+    expect((await scriptsRun()) - before).toBe(4);
+    expect(await store.validate('post:1')).not.toBe(one);
+    expect(await store.validate('posts:all')).not.toBe(other);
+    expect((await store.acquire('post:1', 100)).kind).toBe('lease');
+  });
+
   test('validations of one turn are one write and one read of the connection', async () => {
     const reads = async (): Promise<number> =>
       Number(/total_reads_processed:(\d+)/.exec(await client.info('stats'))?.[1]);

@@ -11,6 +11,17 @@ import type { Answer } from '../../src/cache/read-through.ts';
 import { databases, type OwnDatabase } from '../harness/databases.ts';
 import { addPost, openResource, prepareTables } from '../harness/resources.ts';
 
+/** Its methods need their `this`. */
+const bound = (database: Database): Database => ({
+  dialect: database.dialect,
+  origin: database.origin,
+  query: (sql, params) => database.query(sql, params),
+  execute: (sql, params) => database.execute(sql, params),
+  transaction: (work, opening) => database.transaction(work, opening),
+  ping: () => database.ping(),
+  close: () => database.close(),
+});
+
 const json = ({ value }: Answer): unknown => JSON.parse(value.toString());
 
 describe.each(databases.map(({ name, open }) => [name, open] as const))('reading from %s', (_name, open) => {
@@ -42,6 +53,27 @@ describe.each(databases.map(({ name, open }) => [name, open] as const))('reading
       user_id: Number(userId),
       user: { id: Number(userId), name: 'Ada', email: 'Ada@example.com' },
     });
+  });
+
+  test('posts that are read in one turn come in as few queries as can be, each with its own row', async () => {
+    const ids: string[] = [];
+    for (let count = 1; count <= 19; count += 1) ids.push(await addPost(database, userId, `T${count}`));
+    const queried: number[] = [];
+    const counting = openResource({
+      ...bound(database),
+      query: async (sql, params = []) => {
+        queried.push(params.length);
+        return await database.query(sql, params);
+      },
+    });
+    const wanted = [...ids, '18446744073709551615', '9007199254740993'];
+    const answers = await Promise.all(wanted.map((id) => counting.reader.readItem(id)));
+    expect(queried).toEqual([16, 8]);
+    expect(answers.slice(0, ids.length).map((answer) => Object(json(answer)).title)).toEqual(
+      ids.map((_, index) => `T${index + 1}`),
+    );
+    expect(answers.slice(ids.length).map(isAbsent)).toEqual([true, true]);
+    await counting.cache.close();
   });
 
   test('the second read is a hit with the same bytes and the same tag, for ten minutes less the jitter', async () => {
