@@ -285,9 +285,8 @@ function command(connection: PoolConnection, sql: string): Promise<unknown> {
 
 /** The driver's stack of an error that nobody foresaw ends at the socket: says who asked, too. */
 function addCallers(error: unknown): void {
-  if (!(error instanceof Error)) return;
   const { stack = '' } = new Error('here');
-  error.stack = `${error.stack}${stack.slice(stack.indexOf('\n'))}`;
+  if (error instanceof Error) error.stack = `${error.stack}${stack.slice(stack.indexOf('\n'))}`;
 }
 
 /** mysql2's own `timeout` begins only once a statement is prepared and sent, so it does not bound the wait for it. */
