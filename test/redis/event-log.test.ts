@@ -38,11 +38,17 @@ describe('the event log on a live Redis', () => {
   let generation: string;
   const stores: RedisStore[] = [];
 
-  const current = () => ({ run: '', generation, settled: true });
+  /** The run in use: a look at the claim must find the one that was made, however slow the machine is. */
+  let run = '';
+  const current = () => ({ run, generation, settled: true });
+  const make = async (made: string) => {
+    run = made;
+    return current();
+  };
 
   const open = async (): Promise<EventLog> => {
     const store = openRedisStore(server, {
-      claim: { make: async () => current(), read: async () => current(), settle: async () => undefined },
+      claim: { make, read: async () => current(), settle: async () => undefined },
     });
     stores.push(store);
     await trusted(store);
