@@ -1,10 +1,11 @@
 -- purpose: store loaded values, unless the lease was lost, a fence is open by now, or one may have been lost
 -- KEYS:    [1] fence table, then value and guard of each place
--- ARGV:    for each place: suffix of the part, token of the lease (the version to be), ttl in ms, meta, value, ms the load took
+-- ARGV:    for each place: suffix of the part, token of the lease (the version to be), ttl in ms, meta, value, ms the load took,
+--          '1' when there are bytes, '0' to store the version alone
 -- reply:   for each place: 'stored' | 'fenced' | 'lease-lost' | 'unsettled' | {'failed', reason}
 
 return at_each(function(value_key, guard_key, place)
-  local suffix, token, ttl, meta, value, load_ms = unpack(ARGV, 6 * place - 2, 6 * place + 3)
+  local suffix, token, ttl, meta, value, load_ms, bytes = unpack(ARGV, 7 * place - 3, 7 * place + 3)
   if not settled then
     return 'unsettled'
   end
@@ -15,9 +16,15 @@ return at_each(function(value_key, guard_key, place)
   if lease ~= token then
     return 'lease-lost'
   end
-  redis.call('SET', value_key, value, 'PX', ttl)
+  if bytes == '1' then
+    redis.call('SET', value_key, value, 'PX', ttl)
+    redis.call('HDEL', guard_key, 'lease' .. suffix, 'lease_deadline' .. suffix, 'expires' .. suffix)
+  else
+    redis.call('DEL', value_key)
+    redis.call('HDEL', guard_key, 'lease' .. suffix, 'lease_deadline' .. suffix)
+    redis.call('HSET', guard_key, 'expires' .. suffix, digits(now + ttl))
+  end
   redis.call('HSET', guard_key, 'version' .. suffix, token, 'meta' .. suffix, meta, 'load_ms' .. suffix, load_ms)
-  redis.call('HDEL', guard_key, 'lease' .. suffix, 'lease_deadline' .. suffix)
   keep_guard(guard_key, tonumber(ttl))
   wake(guard_key, waiters)
   return 'stored'

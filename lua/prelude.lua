@@ -2,7 +2,7 @@
 -- KEYS:    [1] fence table, then value and guard of each place, in turn   (settle.lua has the table alone)
 --          The guard is a hash per name: `waiters` = "channel channel ..." of instances that wait for a loader, and per
 --          part of the name (suffix "" for the name's own value, "#part" for a part): `version`, `meta`, `load_ms`,
---          `lease`, `lease_deadline`.
+--          `lease`, `lease_deadline`; `expires`, the time at which a version ends that was filled without bytes.
 --          The fence table is one hash for all names of a server (of a slot, in a cluster): `run`, the run id of the server
 --          that it was made on; `epoch`, unique to this table; `opens_at`, 0 or the time before which nothing may be
 --          filled; and per fenced name (by the name of its guard) "token:deadline token:deadline ...".

@@ -155,6 +155,12 @@ export const catalogue = {
     cause: 'Redis cannot be reached and `WRITE_WITHOUT_CACHE` is `reject`.',
     remedy: 'Retry after `Retry-After` seconds; operators look at Redis.',
   },
+  OUTGOING_FULL: {
+    message: 'Too many large answers are on their way to slow clients; try again shortly',
+    retryable: true,
+    cause: 'Clients that are slow to take large answers hold `OUTGOING_MB` of memory already.',
+    remedy: 'Retry after `Retry-After` seconds, or read pages (`?limit=`); operators look at who reads so slowly.',
+  },
   INTERNAL: {
     message: 'Internal server error',
     retryable: false,

@@ -204,8 +204,19 @@ export const options = {
   EVENT_LOG_MB: integer(16, 1, 65_536, { description: 'Most memory for them, in MiB.' }),
   EVENT_LOG_AGE_MS: integer(3_600_000, 1_000, 604_800_000, { description: 'How long they are kept at most.' }),
   MEMORY_TIER_MB: integer(64, 1, 65_536, { description: 'Bound of the in-process tier (L1), in MiB.' }),
+  OUTGOING_MB: integer(512, 1, 65_536, {
+    description:
+      'Most memory for large answers that clients are slow to take, in MiB; a value that several take counts once.',
+  }),
+  SEND_STALL_MS: integer(30_000, 100, 3_600_000, {
+    description: 'How long a client may take no byte of a large answer before it is cut.',
+  }),
   EMBEDDED_CACHE_MB: integer(64, 1, 65_536, {
     description: 'Bound of the in-process store of the embedded default, in MiB.',
+  }),
+  LISTS: choice('segments', ['segments', 'whole'], {
+    description:
+      'Whether a long list is put together from segments, so that a write costs the one that it touches. With `whole` each load is one SELECT: for tables that other programs change without a change feed and without telling, where segments may be of different times.',
   }),
   LEASE_MS: integer(5_000, 100, 60_000, {
     description: 'How long the loader of a key may keep other readers of the key waiting.',

@@ -29,6 +29,7 @@ import { MemoryEventLog } from './realtime/memory-event-log.ts';
 import { Neighbours } from './realtime/neighbours.ts';
 import { EventPublisher } from './realtime/publisher.ts';
 import { roomsOf } from './realtime/rooms.ts';
+import { Sending } from './http/sending.ts';
 import { SocketServer } from './realtime/socket-server.ts';
 import { reportFeed } from './operations/report-feed.ts';
 import { addressOf, reportCache } from './operations/report.ts';
@@ -69,6 +70,7 @@ export async function startServer(
     logRequests: settings.LOG_REQUESTS === 'true',
     origins: settings.FRONTEND_URL,
     requestTimeoutMs: settings.REQUEST_TIMEOUT_MS,
+    sending: new Sending({ mostBytes: settings.OUTGOING_MB * 1024 * 1024, stallMs: settings.SEND_STALL_MS }),
   });
   const neighbours = worker === undefined ? undefined : new Neighbours(worker.folder, worker.number, app.server);
   const sockets = openSockets(app, config, { eventLog, resources, neighbours });
@@ -77,7 +79,7 @@ export async function startServer(
   const tellsChanges = (): boolean => feed === undefined || feed.state.name === 'refused';
   const changes = tellingWhile(tellsChanges, publisher);
   for (const resource of resources) {
-    const reader = new ResourceReader(resource, cache, database);
+    const reader = new ResourceReader(resource, cache, database, settings.LISTS);
     addResourceRoutes(app, resource, reader, new ResourceWriter(resource, cache, database, changes));
   }
   addHealthRoute(app, { redis: () => cache.ping(), mysql: () => database.ping(), draining: () => draining });

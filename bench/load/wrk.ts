@@ -45,7 +45,7 @@ async function runScript(
   { core = loadCore, mostRefused = 0 } = {},
 ): Promise<Peak> {
   const file = new URL(script, import.meta.url).pathname;
-  const command = [wrk, '-t1', ...flags, '-s', file, `http://127.0.0.1:${port}`, '--', ...rest];
+  const command = [wrk, '-t1', '--timeout', '60s', ...flags, '-s', file, `http://127.0.0.1:${port}`, '--', ...rest];
   const [program, args] = pinned(core, command);
   const { stdout } = await run(program, args);
   const [, requests, rate] = /(\d+) requests in[\s\S]*Requests\/sec:\s+([\d.]+)/.exec(stdout) ?? [];

@@ -1,8 +1,10 @@
 import { publish } from './channels.ts';
 import type { Clock } from './clock.ts';
+import type { Composition } from './composition.ts';
 import { type Key, splitKey } from './key.ts';
-import type { Loaded } from './read-through.ts';
-import type { CacheStore, Entry } from './store.ts';
+import type { Load, Source } from './read-through.ts';
+import { type Bytes, toBuffer } from './rope.ts';
+import type { CacheStore } from './store.ts';
 
 /**
  * The continuous audit: a small sampled share of hits is compared with the database, in the background.
@@ -28,11 +30,11 @@ export class Audit {
   }
 
   /** Called with each hit; costs next to nothing unless this one is drawn. */
-  consider(key: Key, served: Pick<Entry, 'version' | 'value'>, load: () => Promise<Loaded>): void {
+  consider(key: Key, served: Served, { load, composition }: Source): void {
     if (this.#clock.random() < 1 - this.#share) return;
     const began = this.#clock.now();
     if (this.#running !== undefined || began < this.#notBefore) return;
-    this.#running = this.#compare(key, served, load)
+    this.#running = this.#compare(key, served, load, composition)
       // A database or a store that is away just now says nothing about the cache.
       .catch(() => undefined)
       .finally(() => {
@@ -46,12 +48,22 @@ export class Audit {
     await this.#running;
   }
 
-  async #compare(key: Key, served: Pick<Entry, 'version' | 'value'>, load: () => Promise<Loaded>): Promise<void> {
+  async #compare(key: Key, served: Served, load: Load, composition: Composition | undefined): Promise<void> {
     const { value } = await load();
-    const differs = !value.equals(served.value) && (await this.#store.validate(key)) === served.version;
+    const differs =
+      !toBuffer(value).equals(toBuffer(served.value)) && (await this.#store.validate(key)) === served.version;
     publish({ type: 'audit', key, differs });
-    if (differs) await this.#store.release([splitKey(key).name], this.#store.unique());
+    if (!differs) return;
+    // What it was put together from is as doubtful, and goes first: or it would be put together from that again.
+    const segments = composition?.segmentsOf(served.meta) ?? [];
+    await this.#store.release([...segments, splitKey(key).name], this.#store.unique());
   }
+}
+
+interface Served {
+  readonly version: string;
+  readonly value: Bytes;
+  readonly meta: string;
 }
 
 const pauseFactor = 99;

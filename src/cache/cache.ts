@@ -1,6 +1,7 @@
 import { Audit } from './audit.ts';
 import { publish } from './channels.ts';
 import type { Clock } from './clock.ts';
+import { type Composition, SegmentComposition, type SegmentSource } from './composition.ts';
 import type { Key, KeyName } from './key.ts';
 import { MemoryTier } from './memory-tier.ts';
 import type { Outbox } from './outbox.ts';
@@ -31,6 +32,7 @@ export class Cache {
   readonly #store: CacheStore;
   readonly #outbox: Outbox;
   readonly #audit: Audit;
+  readonly #clock: Clock;
   readonly #reads: ReadThrough;
   readonly #writes: WriteFence;
   readonly #stopSweeping: () => void;
@@ -40,6 +42,7 @@ export class Cache {
   constructor(store: CacheStore, outbox: Outbox, clock: Clock, options: CacheOptions) {
     this.#store = store;
     this.#outbox = outbox;
+    this.#clock = clock;
     this.memory = new MemoryTier(options.memoryBytes);
     this.#audit = new Audit(store, clock, options.auditShare);
     this.#reads = new ReadThrough(store, this.memory, this.#audit, clock, options);
@@ -55,8 +58,22 @@ export class Cache {
   }
 
   /** See `ReadThrough.read`. */
-  read(key: Key, load: Load): Promise<Answer> {
-    return this.#reads.read(key, load);
+  read(key: Key, load: Load, composition?: Composition): Promise<Answer> {
+    return this.#reads.read(key, load, composition);
+  }
+
+  /** For `read`: the value is put together from segments where that costs less than to load it. */
+  composition(source: SegmentSource): Composition {
+    const reads = this.#reads;
+    return new SegmentComposition(
+      {
+        read: (key, load) => reads.read(key, load),
+        peek: (key) => reads.peek(key),
+        validate: (key) => this.#store.validate(key),
+        now: () => this.#clock.now(),
+      },
+      source,
+    );
   }
 
   /** See `WriteFence.write`. */

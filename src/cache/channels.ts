@@ -36,7 +36,7 @@ export type CacheEvent =
   | { readonly type: 'store'; readonly up: boolean; readonly reason: string };
 
 /** Why a read went to the database without filling. */
-export type BypassReason = 'fenced' | 'wait-expired' | 'store-unavailable';
+export type BypassReason = 'fenced' | 'wait-expired' | 'contended' | 'store-unavailable';
 
 export const cacheChannel = channel('energex:cache');
 

@@ -1,7 +1,8 @@
 import { LRUCache } from 'lru-cache';
 import { type Key, type KeyName, splitKey } from './key.ts';
 import { Notices } from './notices.ts';
-import type { Acquired, CacheStore, Entry, Fill, Filled } from './store.ts';
+import { type Bytes, toBuffer } from './rope.ts';
+import type { Acquired, AcquireOptions, CacheStore, Entry, Fill, Filled } from './store.ts';
 
 /**
  * The store of the embedded default: the protocol in one process, without a server. Everything happens between two
@@ -23,7 +24,7 @@ export class MemoryStore implements CacheStore {
     this.#runId = options.runId;
     this.#slots = new LRUCache<Key, Slot>({
       maxSize: options.maxBytes,
-      sizeCalculation: (slot, key) => slotOverheadBytes + key.length + (slot.entry?.value.length ?? 0),
+      sizeCalculation: (slot, key) => slotOverheadBytes + key.length + (slot.entry?.value?.length ?? 0),
       dispose: (_slot, key, reason) => {
         if (reason !== 'set') this.#forget(key);
       },
@@ -39,9 +40,15 @@ export class MemoryStore implements CacheStore {
     return stored === undefined ? null : this.#toEntry(stored);
   }
 
-  async acquire(key: Key, leaseMs: number, renew = false): Promise<Acquired> {
+  async acquire(key: Key, leaseMs: number, { renew, composes }: AcquireOptions = {}): Promise<Acquired> {
     const stored = this.#current(key);
-    if (stored !== undefined && !renew) return { kind: 'hit', entry: this.#toEntry(stored) };
+    if (stored !== undefined && renew !== true) {
+      const { version, meta, loadMs, expiresAt } = stored;
+      const ttlMs = expiresAt - this.#now();
+      if (stored.isComposed && composes === true) return { kind: 'version', entry: { version, meta, loadMs, ttlMs } };
+      const entry = this.#toEntry(stored);
+      if (entry !== null) return { kind: 'hit', entry };
+    }
     if (this.#isFenced(splitKey(key).name)) return { kind: 'bypass' };
     const now = this.#now();
     const lease = this.#slots.get(key)?.lease;
@@ -56,9 +63,18 @@ export class MemoryStore implements CacheStore {
   async fill(key: Key, token: string, { value, meta, ttlMs, loadMs }: Fill): Promise<Filled> {
     if (this.#isFenced(splitKey(key).name)) return { stored: false, reason: 'fenced' };
     if (this.#slots.get(key)?.lease?.token !== token) return { stored: false, reason: 'lease-lost' };
-    this.#put(key, { entry: { version: token, value, meta, loadMs, expiresAt: this.#now() + ttlMs } });
+    this.#put(key, {
+      entry: { version: token, value, isComposed: value === null, meta, loadMs, expiresAt: this.#now() + ttlMs },
+    });
     this.#notices.wake(splitKey(key).name);
     return { stored: true };
+  }
+
+  async attach(key: Key, version: string, value: Bytes): Promise<boolean> {
+    const stored = this.#current(key);
+    if (stored?.version !== version) return false;
+    this.#put(key, { ...this.#slots.get(key), entry: { ...stored, value: toBuffer(value) } });
+    return true;
   }
 
   async surrender(key: Key, token: string): Promise<void> {
@@ -114,8 +130,8 @@ export class MemoryStore implements CacheStore {
     return entry !== undefined && entry.expiresAt > this.#now() ? entry : undefined;
   }
 
-  #toEntry({ expiresAt, ...entry }: StoredEntry): Entry {
-    return { ...entry, ttlMs: expiresAt - this.#now() };
+  #toEntry({ version, value, meta, loadMs, expiresAt }: StoredEntry): Entry | null {
+    return value === null ? null : { version, value, meta, loadMs, ttlMs: expiresAt - this.#now() };
   }
 
   /** Whether a fence is open; those past their deadline are forgotten on the way. */
@@ -156,7 +172,10 @@ interface Slot {
   readonly lease?: { readonly token: string; readonly deadline: number };
 }
 
-interface StoredEntry extends Omit<Entry, 'ttlMs'> {
+interface StoredEntry extends Omit<Entry, 'ttlMs' | 'value'> {
+  readonly value: Buffer | null;
+  /** Was filled without bytes. */
+  readonly isComposed: boolean;
   readonly expiresAt: number;
 }
 

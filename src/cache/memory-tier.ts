@@ -1,13 +1,21 @@
 import { LRUCache } from 'lru-cache';
 import type { Key } from './key.ts';
+import type { Bytes } from './rope.ts';
 import type { Entry } from './store.ts';
 
 /**
  * The in-process tier (L1): values this process holds, each under the version it was read with. An entry here says
  * nothing by itself; it is served only after the store has just confirmed that its version is still the current one.
+ *
+ * A large value that is evicted, or too large to be kept at all, is found again as long as someone else uses its bytes: a
+ * client that is slow to take them, or a list that was put together of them. So many who read the same large value at
+ * different times share one copy.
  */
 export class MemoryTier {
   readonly #entries: LRUCache<Key, HeldEntry>;
+  readonly #elsewhere = new Map<Key, Elsewhere>();
+  /** How many may be remembered until those that are gone are forgotten. */
+  #mostElsewhere = leastElsewhere;
 
   /** `maxBytes` bounds the sum of the values and of what is kept beside them. */
   constructor(maxBytes: number) {
@@ -19,20 +27,36 @@ export class MemoryTier {
 
   /** The entry held for `key`, unless its time to live has run out by `now`. */
   get(key: Key, now: number): HeldEntry | undefined {
-    const held = this.#entries.get(key);
+    const held = this.#entries.get(key) ?? this.#find(key);
     if (held !== undefined && held.expiresAt <= now) {
       this.#entries.delete(key);
+      this.#elsewhere.delete(key);
       return undefined;
     }
     return held;
   }
 
   /** Keeps what was asked of the store at `askedAt`; the time the answer took is counted against its time to live. */
-  keep(key: Key, entry: Entry, askedAt: number): HeldEntry {
+  keep(key: Key, entry: Entry<Bytes>, askedAt: number): HeldEntry {
     const { ttlMs, ...rest } = entry;
     const held = { ...rest, expiresAt: askedAt + ttlMs };
     this.#entries.set(key, held);
+    if (held.value.length >= largeBytes) this.#remember(key, held);
+    else this.#elsewhere.delete(key);
     return held;
+  }
+
+  #remember(key: Key, { value, ...rest }: HeldEntry): void {
+    this.#elsewhere.set(key, { rest, value: new WeakRef(value) });
+    if (this.#elsewhere.size <= this.#mostElsewhere) return;
+    for (const [other, one] of this.#elsewhere) if (one.value.deref() === undefined) this.#elsewhere.delete(other);
+    this.#mostElsewhere = Math.max(leastElsewhere, 2 * this.#elsewhere.size);
+  }
+
+  #find(key: Key): HeldEntry | undefined {
+    const one = this.#elsewhere.get(key);
+    const value = one?.value.deref();
+    return one === undefined || value === undefined ? undefined : { ...one.rest, value };
   }
 
   get bytes(): number {
@@ -44,10 +68,18 @@ export class MemoryTier {
   }
 }
 
-export interface HeldEntry extends Omit<Entry, 'ttlMs'> {
+export interface HeldEntry extends Omit<Entry<Bytes>, 'ttlMs'> {
   /** On the clock of `Clock.now`. */
   readonly expiresAt: number;
 }
+
+interface Elsewhere {
+  readonly rest: Omit<HeldEntry, 'value'>;
+  readonly value: WeakRef<Bytes>;
+}
+
+const largeBytes = 16 * 1024;
+const leastElsewhere = 1_000;
 
 /** Roughly what an entry costs beside its bytes: map slot, object, version string. */
 const entryOverheadBytes = 256;

@@ -1,10 +1,12 @@
 import type { Audit } from './audit.ts';
 import { cacheChannel, publish, type BypassReason } from './channels.ts';
-import type { Clock } from './clock.ts';
-import type { Key } from './key.ts';
-import type { MemoryTier } from './memory-tier.ts';
+import { type Clock, pause } from './clock.ts';
+import type { Composition } from './composition.ts';
+import { type Key, splitKey } from './key.ts';
+import type { HeldEntry, MemoryTier } from './memory-tier.ts';
 import { isAbsent } from './negative.ts';
 import { isRefreshDue } from './refresh-ahead.ts';
+import { type Bytes, toBuffer } from './rope.ts';
 import { SingleFlight } from './single-flight.ts';
 import { StoreUnavailable, type Acquired, type CacheStore, type Entry } from './store.ts';
 
@@ -21,9 +23,11 @@ import { StoreUnavailable, type Acquired, type CacheStore, type Entry } from './
  *                           than `read` only where there is one
  *   acquire  -> hit         someone filled meanwhile
  *   acquire  -> load+fill   the lease is ours
+ *   acquire  -> compose     a version without bytes is current: put them together, and look whether it still is
  *   acquire  -> wait        another instance has the lease: ask again when it is given back, or now and then
  *   acquire  -> bypass      a write is committing: load, and don't fill
  *   wait     -> bypass      past the bound
+ *   load, compose -> acquire    what was put together was torn by a write; after some times -> bypass
  *   any      -> bypass      the store cannot be reached
  *   hit      -> refresh     now and then, near the expiry: see `refresh-ahead.ts`
  *
@@ -39,6 +43,8 @@ export class ReadThrough {
   readonly #flights: SingleFlight<Landing>;
   /** The keys that this process loads anew in the background. */
   readonly #refreshing = new Set<Key>();
+  /** The version that was composed last here, by key. */
+  readonly #composed = new Map<Key, string>();
   /** Share of the latest reads that the store had nothing for, from 0 to 1; the older, the less they count. */
   #missShare = 0;
 
@@ -53,85 +59,103 @@ export class ReadThrough {
 
   /**
    * Reads `key` through the cache. Rejects with what `load` rejects with; an unreachable store is no error.
-   * `load` must read committed data, and must not have begun before it is called.
+   * `load` must read committed data, and must not have begun before it is called. With `composition` the value is put
+   * together where that costs less.
    */
-  async read(key: Key, load: Load): Promise<Answer> {
-    const { landed, leads } = this.#flights.fly(key, () => this.#fly(key, load));
+  async read(key: Key, load: Load, composition?: Composition): Promise<Answer> {
+    const { landed, leads } = this.#flights.fly(key, () => this.#fly(key, { load, composition }));
     const { value, meta, outcome } = await landed;
     return { value, meta, outcome, collapsed: !leads };
   }
 
-  async #fly(key: Key, load: Load): Promise<Landing> {
+  /** What is cached, without loading it; `null` when nothing is. Rejects with `StoreUnavailable`. */
+  async peek(key: Key): Promise<HeldEntry | null> {
+    const askedAt = this.#clock.now();
+    const held = this.#memory.get(key, askedAt);
+    if (held !== undefined && (await this.#store.validate(key)) === held.version) return held;
+    const readAt = this.#clock.now();
+    const entry = await this.#store.read(key);
+    return entry === null ? null : this.#memory.keep(key, entry, readAt);
+  }
+
+  async #fly(key: Key, source: Source): Promise<Landing> {
     try {
-      const held = await this.#lookUp(key, load);
-      return held ?? (await this.#acquireAndLoad(key, load));
+      const held = await this.#lookUp(key, source);
+      return held ?? (await this.#acquireAndLoad(key, source));
     } catch (error) {
       if (!(error instanceof StoreUnavailable)) throw error;
-      return await this.#bypass(key, load, 'store-unavailable');
+      return await this.#bypass(key, source, 'store-unavailable');
     }
   }
 
-  /** Validate, then read. `null` on a miss. */
-  async #lookUp(key: Key, load: Load): Promise<Landing | null> {
+  /** Validate, then read. `null` on a miss, and where `acquire` is to decide. */
+  async #lookUp(key: Key, source: Source): Promise<Landing | null> {
     const askedAt = this.#clock.now();
     const held = this.#memory.get(key, askedAt);
     if (held !== undefined && (await this.#store.validate(key)) === held.version) {
       if (cacheChannel.hasSubscribers) publish({ type: 'hit', key, tier: 'memory', negative: isAbsent(held) });
       const ttlMs = Math.max(0, held.expiresAt - this.#clock.now());
-      this.#refreshWhenDue(key, ttlMs, held.loadMs, load);
-      this.#audit.consider(key, held, load);
+      this.#refreshWhenDue(key, ttlMs, held.loadMs, source);
+      this.#audit.consider(key, held, source);
       return { value: held.value, meta: held.meta, outcome: { kind: 'hit', ttlMs } };
     }
-    if (this.#missShare > expectedMisses) return null;
+    // What is put together may be too much for one reply: `acquire` tells which it is.
+    if (source.composition !== undefined || this.#missShare > expectedMisses) return null;
     const readAt = this.#clock.now();
     const entry = await this.#store.read(key);
     if (entry === null) return null;
     this.#learn('hit');
-    return this.#hit(key, entry, readAt, load);
+    return this.#hit(key, entry, readAt, source);
   }
 
   #learn(found: 'hit' | 'miss'): void {
     this.#missShare += ((found === 'miss' ? 1 : 0) - this.#missShare) / countedReads;
   }
 
-  #hit(key: Key, entry: Entry, askedAt: number, load: Load): Landing {
-    this.#refreshWhenDue(key, entry.ttlMs, entry.loadMs, load);
-    this.#audit.consider(key, entry, load);
+  #hit(key: Key, entry: Entry<Bytes>, askedAt: number, source: Source): Landing {
+    this.#refreshWhenDue(key, entry.ttlMs, entry.loadMs, source);
+    this.#audit.consider(key, entry, source);
     this.#memory.keep(key, entry, askedAt);
     if (cacheChannel.hasSubscribers) publish({ type: 'hit', key, tier: 'store', negative: isAbsent(entry) });
     return { value: entry.value, meta: entry.meta, outcome: { kind: 'hit', ttlMs: entry.ttlMs } };
   }
 
   /** Refresh-ahead: in the background, through the same lease and fill, while everyone keeps hitting. */
-  #refreshWhenDue(key: Key, ttlMs: number, loadMs: number, load: Load): void {
+  #refreshWhenDue(key: Key, ttlMs: number, loadMs: number, source: Source): void {
     if (this.#refreshing.has(key) || !isRefreshDue(ttlMs, loadMs, this.#clock.random())) return;
     this.#refreshing.add(key);
-    this.#refresh(key, load)
+    this.#refresh(key, source)
       // Nobody waits for it, and the entry is good until it expires.
       .catch(() => undefined)
       .finally(() => this.#refreshing.delete(key));
   }
 
-  async #refresh(key: Key, load: Load): Promise<void> {
-    const acquired = await this.#store.acquire(key, this.#options.leaseMs, true);
+  async #refresh(key: Key, source: Source): Promise<void> {
+    const acquired = await this.#store.acquire(key, this.#options.leaseMs, { renew: true });
     if (acquired.kind !== 'lease') return;
     publish({ type: 'refresh', key });
-    await this.#loadAndFill(key, acquired.token, load);
+    await this.#loadAndFill(key, acquired.token, source);
   }
 
-  async #acquireAndLoad(key: Key, load: Load): Promise<Landing> {
+  async #acquireAndLoad(key: Key, source: Source): Promise<Landing> {
     const began = this.#clock.now();
     const giveUpAt = began + this.#options.leaseMs;
+    const composes = source.composition !== undefined;
+    let torn = 0;
     for (let attempt = 0; ; attempt += 1) {
       const askedAt = this.#clock.now();
-      const acquired = await this.#store.acquire(key, this.#options.leaseMs);
+      const acquired = await this.#store.acquire(key, this.#options.leaseMs, { composes });
       if (acquired.kind !== 'wait') {
-        if (attempt > 0) publish({ type: 'wait', key, waitedMs: askedAt - began });
-        return await this.#settle(key, acquired, load, askedAt);
+        if (attempt > torn) publish({ type: 'wait', key, waitedMs: askedAt - began });
+        const landing = await this.#settle(key, acquired, source, askedAt);
+        if (landing !== 'torn') return landing;
+        torn += 1;
+        if (torn < mostTorn) continue;
+        return await this.#bypass(key, source, 'contended');
       }
       const pauseMs = Math.min(firstPollMs * 1.5 ** attempt, longestPollMs, acquired.remainingMs);
       try {
-        if (askedAt + pauseMs >= giveUpAt) return await this.#bypass(key, load, 'wait-expired');
+        if (askedAt + pauseMs >= giveUpAt) return await this.#bypass(key, source, 'wait-expired');
         await Promise.race([acquired.notice.heard, this.#clock.sleep(pauseMs)]);
       } finally {
         acquired.notice.close();
@@ -139,39 +163,75 @@ export class ReadThrough {
     }
   }
 
-  async #settle(key: Key, acquired: Settled, load: Load, askedAt: number): Promise<Landing> {
-    this.#learn(acquired.kind === 'hit' ? 'hit' : 'miss');
+  async #settle(key: Key, acquired: Settled, source: Source, askedAt: number): Promise<Landing | 'torn'> {
+    this.#learn(acquired.kind === 'hit' || acquired.kind === 'version' ? 'hit' : 'miss');
     switch (acquired.kind) {
       case 'hit':
-        return this.#hit(key, acquired.entry, askedAt, load);
+        return this.#hit(key, acquired.entry, askedAt, source);
       case 'bypass':
-        return await this.#bypass(key, load, 'fenced');
+        return await this.#bypass(key, source, 'fenced');
+      case 'version':
+        return await this.#composeCurrent(key, acquired.entry, source, askedAt);
       case 'lease':
         if (cacheChannel.hasSubscribers) publish({ type: 'miss', key });
-        return await this.#loadAndFill(key, acquired.token, load);
+        return await this.#loadAndFill(key, acquired.token, source);
     }
   }
 
-  async #loadAndFill(key: Key, token: string, load: Load): Promise<Landing> {
+  /** Puts together the bytes of a version that is current, and is so still when that is done. */
+  async #composeCurrent(
+    key: Key,
+    entry: Omit<Entry, 'value'>,
+    source: Source,
+    askedAt: number,
+  ): Promise<Landing | 'torn'> {
+    const composed = await source.composition?.compose(entry.meta);
+    if (composed === undefined || (await this.#store.validate(key)) !== entry.version) return 'torn';
+    if (composed.meta !== entry.meta) {
+      // Other bytes than those that the version was given to: someone has changed them without a fence. It is worth nothing.
+      await this.#store.release([splitKey(key).name], this.#store.unique());
+      return 'torn';
+    }
+    const { value } = composed;
+    const ttlMs = Math.min(entry.ttlMs, composed.ttlMs);
+    const landing = this.#hit(key, { ...entry, value, ttlMs }, askedAt, source);
+    return composed.fromCache ? landing : { ...landing, outcome: { kind: 'loaded', stored: true } };
+  }
+
+  async #loadAndFill(key: Key, token: string, { load, composition }: Source): Promise<Landing | 'torn'> {
     const began = this.#clock.now();
+    let composed: Loaded | undefined;
     let loaded: Loaded;
     try {
-      loaded = await load();
+      composed = await composition?.compose(undefined);
+      loaded = composed ?? (await load());
     } catch (error) {
       // The lease is only a courtesy to others; its deadline frees it should this fail too.
       await this.#store.surrender(key, token).catch(() => undefined);
       throw error;
     }
-    const stored = await this.#fill(key, token, loaded, Math.ceil(this.#clock.now() - began));
+    const isComposed = composed !== undefined;
+    const stored = await this.#fill(key, token, loaded, { isComposed, loadMs: Math.ceil(this.#clock.now() - began) });
+    if (isComposed && !stored) return 'torn';
     return { value: loaded.value, meta: loaded.meta, outcome: { kind: 'loaded', stored } };
   }
 
-  /** Whether the value was stored. A value that was not is still a right answer for those who waited for it. */
-  async #fill(key: Key, token: string, loaded: Loaded, loadMs: number): Promise<boolean> {
-    const ttlMs = Math.ceil(loaded.ttlMs * (1 - this.#clock.random() * ttlJitter));
+  /**
+   * Whether the value was stored. One that was not and was loaded whole is still a right answer for those who waited for it.
+   * Of a composed value only the version is stored at first: it may be gone by the time that all its bytes are written.
+   */
+  async #fill(
+    key: Key,
+    token: string,
+    loaded: Loaded,
+    { isComposed, loadMs }: { readonly isComposed: boolean; readonly loadMs: number },
+  ): Promise<boolean> {
+    const jitter = loaded.expiresTogether === true ? 0 : this.#clock.random() * ttlJitter;
+    const ttlMs = Math.ceil(loaded.ttlMs * (1 - jitter));
     const askedAt = this.#clock.now();
+    const value = isComposed ? null : toBuffer(loaded.value);
     try {
-      const filled = await this.#store.fill(key, token, { value: loaded.value, meta: loaded.meta, ttlMs, loadMs });
+      const filled = await this.#store.fill(key, token, { value, meta: loaded.meta, ttlMs, loadMs });
       if (!filled.stored) {
         publish({ type: 'fill-rejected', key, reason: filled.reason });
         return false;
@@ -183,14 +243,27 @@ export class ReadThrough {
     }
     this.#memory.keep(key, { version: token, value: loaded.value, meta: loaded.meta, ttlMs, loadMs }, askedAt);
     if (cacheChannel.hasSubscribers) {
-      publish({ type: 'fill', key, bytes: loaded.value.length, loadMs, negative: isAbsent(loaded) });
+      publish({ type: 'fill', key, bytes: value?.length ?? 0, loadMs, negative: isAbsent(loaded) });
     }
+    if (isComposed) void this.#attachWhenQuiet(key, token, loaded.value);
     return true;
   }
 
-  async #bypass(key: Key, load: Load, reason: BypassReason): Promise<Landing> {
+  /** Others read the string under the key too. It is written once nobody has changed the value for a while. */
+  async #attachWhenQuiet(key: Key, version: string, value: Bytes): Promise<void> {
+    if (value.length > mostAttachedBytes) return;
+    this.#composed.set(key, version);
+    await pause(this.#clock, Math.max(leastQuietMs, (value.length / quietBytes) * 1_000));
+    if (this.#composed.get(key) !== version) return;
+    this.#composed.delete(key);
+    // A store that is away just now: the version does without.
+    await this.#store.attach(key, version, value).catch(() => undefined);
+  }
+
+  async #bypass(key: Key, { load, composition }: Source, reason: BypassReason): Promise<Landing> {
     if (cacheChannel.hasSubscribers) publish({ type: 'bypass', key, reason });
-    const loaded = await load();
+    const beside = reason === 'store-unavailable' ? undefined : composition?.loadBeside();
+    const loaded = await (beside ?? load());
     return { value: loaded.value, meta: loaded.meta, outcome: { kind: 'bypass', reason } };
   }
 }
@@ -204,15 +277,17 @@ export interface ReadThroughOptions {
 export type Load = () => Promise<Loaded>;
 
 export interface Loaded {
-  readonly value: Buffer;
+  readonly value: Bytes;
   /** Kept beside the value and handed back with it; see `Entry.meta`. */
   readonly meta: string;
   /** How long the value may be served, in milliseconds; jitter may shorten it by up to 10 %. */
   readonly ttlMs: number;
+  /** Without jitter: it is of use only together with others that were loaded with it. */
+  readonly expiresTogether?: boolean;
 }
 
 export interface Answer {
-  readonly value: Buffer;
+  readonly value: Bytes;
   readonly meta: string;
   readonly outcome: Outcome;
   /** Another request's work gave this answer. */
@@ -224,6 +299,11 @@ export type Outcome =
   | { readonly kind: 'loaded'; readonly stored: boolean }
   | { readonly kind: 'bypass'; readonly reason: BypassReason };
 
+export interface Source {
+  readonly load: Load;
+  readonly composition: Composition | undefined;
+}
+
 type Settled = Exclude<Acquired, { kind: 'wait' }>;
 type Landing = Omit<Answer, 'collapsed'>;
 
@@ -232,6 +312,11 @@ const expectedMisses = 0.75;
 const countedReads = 32;
 /** Entries that were filled together must not expire together. */
 const ttlJitter = 0.1;
+const mostTorn = 3;
+const leastQuietMs = 500;
+/** A second for so many bytes: what changes more often than that is not written. */
+const quietBytes = 2 * 1024 * 1024;
+const mostAttachedBytes = 256 * 1024 * 1024;
 /** Notices wake those who wait; they ask by themselves for the case that one was lost. */
 const firstPollMs = 10;
 const longestPollMs = 100;

@@ -1,5 +1,6 @@
 import type { Key, KeyName } from './key.ts';
 import type { Notice } from './notices.ts';
+import type { Bytes } from './rope.ts';
 
 /**
  * The port of the engine: what a cache server must be able to do. Each call is one atomic step of the protocol in
@@ -20,10 +21,16 @@ export interface CacheStore {
    * Decides what a reader that missed does next; takes the lease when it is free. With `renew` a value that is there is no
    * answer: it is to be loaded anew, and stays readable meanwhile.
    */
-  acquire(key: Key, leaseMs: number, renew?: boolean): Promise<Acquired>;
+  acquire(key: Key, leaseMs: number, options?: AcquireOptions): Promise<Acquired>;
 
-  /** Stores a value loaded under `token`, unless the lease was lost or a fence is open by now. */
+  /**
+   * Stores a value loaded under `token`, unless the lease was lost or a fence is open by now. A fill without bytes stores
+   * the version alone, for those who can put the bytes together (`AcquireOptions.composes`).
+   */
   fill(key: Key, token: string, value: Fill): Promise<Filled>;
+
+  /** Stores the bytes of a version that was filled without. Whether that is still the current one. */
+  attach(key: Key, version: string, value: Bytes): Promise<boolean>;
 
   /** Gives a lease back without a value, so that others need not wait for its deadline. */
   surrender(key: Key, token: string): Promise<void>;
@@ -58,10 +65,16 @@ export interface CacheStore {
   close(): Promise<void>;
 }
 
+export interface AcquireOptions {
+  readonly renew?: boolean;
+  /** The caller can put the value together: where it was filled without bytes, its version is the answer. */
+  readonly composes?: boolean;
+}
+
 /** A value with what belongs to it. `value` is never written to after it was handed over. */
-export interface Entry {
+export interface Entry<Value = Buffer> {
   readonly version: string;
-  readonly value: Buffer;
+  readonly value: Value;
   /** Whatever the owner of the value keeps beside it (its entity tag, the cursor of the next page); opaque here. */
   readonly meta: string;
   /** Milliseconds until the entry expires. */
@@ -71,7 +84,7 @@ export interface Entry {
 }
 
 export interface Fill {
-  readonly value: Buffer;
+  readonly value: Buffer | null;
   readonly meta: string;
   readonly ttlMs: number;
   /** Whole milliseconds. */
@@ -80,6 +93,8 @@ export interface Fill {
 
 export type Acquired =
   | { readonly kind: 'hit'; readonly entry: Entry }
+  /** A version that was filled without bytes. */
+  | { readonly kind: 'version'; readonly entry: Omit<Entry, 'value'> }
   /** The caller loads, and fills with `token`, which becomes the version of the value. */
   | { readonly kind: 'lease'; readonly token: string }
   /** Another reader is loading. The caller closes the notice, which is heard when that load has ended. */

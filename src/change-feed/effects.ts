@@ -4,7 +4,7 @@ import type { KeyName } from '../cache/key.ts';
 import type { LiftFence } from '../cache/write-fence.ts';
 import type { Database, Row, SqlValue } from '../database/database.ts';
 import type { EventLog, LiveEvent } from '../realtime/event-log.ts';
-import { deletedJson, itemPrefix, meaningOf, type RowEvent, tablesOf } from '../resources/changes.ts';
+import { deletedJson, meaningOf, prefixesOf, type RowEvent, tablesOf } from '../resources/changes.ts';
 import type { Embed, Resource } from '../resources/resource.ts';
 import { roomsOfRow } from '../resources/row-events.ts';
 import type { Cascades } from './cascades.ts';
@@ -105,8 +105,8 @@ export class Effects {
           `SELECT id FROM ${resource.table} WHERE ${embed.through} IN (${marks}) AND id > ${integer} ORDER BY id LIMIT ${pageSize}`,
           [...some, after],
         );
-        const names = found.map(([id]) => resource.itemKey(String(id)));
-        if (names.length > 0) yield [...names, resource.listKey];
+        const names = new Set(found.flatMap(([id]) => resource.keysAffectedBy(String(id))));
+        if (names.size > 0) yield [...names];
         if (found.length < pageSize) break;
         after = String(found.at(-1)?.[0]);
       }
@@ -123,8 +123,7 @@ export class Effects {
     if (those.length === 0) return;
     const clear = async (): Promise<void> => {
       for (const resource of those) {
-        await cache.invalidateAll(resource.listKey);
-        await cache.invalidateAll(itemPrefix(resource));
+        for (const prefix of prefixesOf(resource)) await cache.invalidateAll(prefix);
       }
     };
     await clear();

@@ -8,9 +8,14 @@ import type { Outcome } from '../cache/read-through.ts';
 import { CatalogueError, type ErrorCode } from '../errors.ts';
 import { acceptAllMethods } from './methods.ts';
 import { answerProblem, problemType, statusOf, toProblem } from './problem.ts';
+import type { Sending } from './sending.ts';
 import { compileSchema, toValidationError } from './validation.ts';
 
 declare module 'fastify' {
+  interface FastifyInstance {
+    /** The large answers that are on their way. */
+    sending: Sending;
+  }
   interface FastifyRequest {
     /** What the cache did for this request, for the log. */
     cacheResult: Outcome['kind'] | undefined;
@@ -22,6 +27,7 @@ export interface AppOptions {
   readonly logRequests: boolean;
   readonly origins: readonly string[];
   readonly requestTimeoutMs: number;
+  readonly sending: Sending;
 }
 
 const bodyLimitBytes = 256 * 1024;
@@ -53,6 +59,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     clientErrorHandler: refuseMalformed,
   });
   app.decorateRequest('cacheResult', undefined);
+  app.decorate('sending', options.sending);
   app.setValidatorCompiler(({ schema }) => compileSchema(Object(schema)));
   acceptAllMethods(app);
   // The body of a request to an unknown path is parsed too; what is wrong with it is of no interest.

@@ -1,6 +1,7 @@
 import type { OutgoingHttpHeaders } from 'node:http';
 import type { FastifyReply } from 'fastify';
 import type { Answer } from '../cache/read-through.ts';
+import { chunksOf } from '../cache/rope.ts';
 
 /**
  * The envelope of a read, `{ data, source, timestamp }`, put around the cached bytes without looking into them: they
@@ -13,6 +14,7 @@ export function sendEnvelope(reply: FastifyReply, answer: Answer, headers: Outgo
   const source = answer.outcome.kind === 'hit' ? 'cache' : 'database';
   const tail = `,"source":"${source}","timestamp":"${new Date().toISOString()}"}`;
   const { raw } = reply;
+  reply.server.sending.begin(raw, answer.value);
   reply.hijack();
   raw.cork();
   for (const [name, value] of Object.entries(reply.getHeaders())) raw.setHeader(name, value ?? '');
@@ -22,7 +24,7 @@ export function sendEnvelope(reply: FastifyReply, answer: Answer, headers: Outgo
     'content-length': head.length + answer.value.length + tail.length,
   });
   raw.write(head);
-  raw.write(answer.value);
+  for (const chunk of chunksOf(answer.value)) raw.write(chunk);
   raw.end(tail);
   raw.uncork();
 }

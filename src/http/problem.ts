@@ -30,6 +30,7 @@ const statuses: Readonly<Record<AnswerableCode, number>> = {
   DATABASE_BUSY: 503,
   COMMIT_UNKNOWN: 503,
   CACHE_UNREACHABLE: 503,
+  OUTGOING_FULL: 503,
   INTERNAL: 500,
 };
 

@@ -50,9 +50,13 @@ export class Neighbours {
   }
 
   #handOverRequest(owner: string, received: IncomingMessage, response: ServerResponse): void {
-    const { url, method, headers } = received;
-    const handed = request({ socketPath: this.#pathOf(owner), path: url, method, headers }, (answer) => {
-      response.writeHead(answer.statusCode ?? 502, answer.headers);
+    const { url, method } = received;
+    // A connection of its own: one that is kept may be closed by the other side at the very moment it is used again.
+    const headers = { ...received.headers, connection: 'close' };
+    const handed = request({ socketPath: this.#pathOf(owner), path: url, method, headers, agent: false }, (answer) => {
+      // What is said of that connection is not for the client (RFC 9110, section 7.6.1).
+      const { connection: _connection, 'keep-alive': _keepAlive, ...told } = answer.headers;
+      response.writeHead(answer.statusCode ?? 502, told);
       pipeline(answer, response, ended);
     });
     handed.on('error', () => refuse(response));

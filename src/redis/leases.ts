@@ -19,7 +19,7 @@ export class Leases {
     this.#fillings = new Gathering((fillings) => this.#fill(fillings), {
       mostTogether,
       mostBytes,
-      bytesOf: ({ fill: { value } }) => value.length,
+      bytesOf: ({ fill: { value } }) => value?.length ?? 0,
     });
   }
 

@@ -9,6 +9,11 @@ export interface Place {
   readonly suffix: string;
 }
 
+/** A key for bytes that are to be the value of a place, in the same slot. `id` is never used twice. */
+export function preparedAt({ guard }: Place, id: string): string {
+  return `${guard}:bytes:${id}`;
+}
+
 /** The fence table of a server that is no cluster. */
 export const fenceTable = 'energex:fences';
 

@@ -11,6 +11,7 @@ import { type Argument, evaluate, loadScript, type Script } from './script.ts';
 
 const acquireScript = loadScript('prelude', 'acquire');
 const fillScript = loadScript('prelude', 'fill');
+const attachScript = loadScript('prelude', 'attach');
 const surrenderScript = loadScript('prelude', 'surrender');
 const fenceScript = loadScript('prelude', 'fence');
 const releaseScript = loadScript('prelude', 'release');
@@ -34,6 +35,7 @@ export interface Call {
 
 export type AcquireReply =
   | { readonly kind: 'hit'; readonly entry: Entry }
+  | { readonly kind: 'version'; readonly entry: Omit<Entry, 'value'> }
   | { readonly kind: 'lease' }
   | { readonly kind: 'wait'; readonly remainingMs: number }
   | { readonly kind: 'bypass' }
@@ -63,6 +65,8 @@ export interface Asking extends Wanted {
   readonly leaseMs: number;
   /** A value that is there is to be loaded anew. */
   readonly renew: boolean;
+  /** A version without bytes is an answer. */
+  readonly composes: boolean;
 }
 
 /** One reply for each that is asked for, in the same order. All places are in one slot. */
@@ -79,7 +83,13 @@ export async function acquire(
       trusted,
       maxFields,
       channel,
-      ...asked.flatMap(({ place, token, leaseMs, renew }) => [place.suffix, token, leaseMs, renew ? '1' : '0']),
+      ...asked.flatMap(({ place, token, leaseMs, renew, composes }) => [
+        place.suffix,
+        token,
+        leaseMs,
+        renew ? '1' : '0',
+        composes ? '1' : '0',
+      ]),
     ],
   );
   return replies.map(toAcquireReply);
@@ -88,19 +98,10 @@ export async function acquire(
 function toAcquireReply(reply: Reply): AcquireReply {
   const [kind, ...rest] = asArray(reply);
   switch (asText(kind)) {
-    case 'hit': {
-      const [version, meta, loadMs, ttlMs, value] = rest;
-      return {
-        kind: 'hit',
-        entry: {
-          version: asText(version),
-          meta: asText(meta),
-          loadMs: asNumber(loadMs),
-          ttlMs: asNumber(ttlMs),
-          value: asBuffer(value),
-        },
-      };
-    }
+    case 'hit':
+      return { kind: 'hit', entry: { ...toEntry(rest), value: asBuffer(rest[4]) } };
+    case 'version':
+      return { kind: 'version', entry: toEntry(rest) };
     case 'lease':
       return { kind: 'lease' };
     case 'wait':
@@ -112,6 +113,10 @@ function toAcquireReply(reply: Reply): AcquireReply {
     default:
       return { kind: 'bypass' };
   }
+}
+
+function toEntry([version, meta, loadMs, ttlMs]: readonly Reply[]): Omit<Entry, 'value'> {
+  return { version: asText(version), meta: asText(meta), loadMs: asNumber(loadMs), ttlMs: asNumber(ttlMs) };
 }
 
 /** One value and the lease that it was loaded under. */
@@ -130,8 +135,9 @@ export async function fill(call: Call, fillings: readonly Filling[]): Promise<re
       token,
       ttlMs,
       meta,
-      value,
+      value ?? '',
       loadMs,
+      value === null ? '0' : '1',
     ]),
   );
   return replies.map(toFilled);
@@ -142,6 +148,12 @@ function toFilled(reply: Reply): Filled | Failed {
   const text = asText(reply);
   if (text === 'stored') return { stored: true };
   return { stored: false, reason: text === 'fenced' || text === 'unsettled' ? text : 'lease-lost' };
+}
+
+/** `bytes` is the key under which the bytes are by now. */
+export async function attach(call: Call, place: Place, version: string, bytes: string): Promise<boolean> {
+  const [reply] = await runAll(call, attachScript, [[...keysOf([place]), bytes]], [place.suffix, version]);
+  return asNumber(reply) === 1;
 }
 
 export async function surrender(call: Call, place: Place, token: string): Promise<void> {

@@ -2,8 +2,10 @@ import { randomBytes } from 'node:crypto';
 import type { Clock } from '../cache/clock.ts';
 import type { Key, KeyName } from '../cache/key.ts';
 import { Notices } from '../cache/notices.ts';
+import { type Bytes, piecesOf } from '../cache/rope.ts';
 import {
   type Acquired,
+  type AcquireOptions,
   type CacheStore,
   type Entry,
   type Fill,
@@ -16,7 +18,7 @@ import { RedisEventLog } from './event-log.ts';
 import { Leases } from './leases.ts';
 import type { Bounds } from './event-scripts.ts';
 import type { Command, OpenLink, Reply, Subscribe } from './link.ts';
-import type { Place } from './place.ts';
+import { type Place, preparedAt } from './place.ts';
 import { asArray, asBuffer, asNumber, asText } from './replies.ts';
 import * as scripts from './scripts.ts';
 import type { Call } from './scripts.ts';
@@ -107,13 +109,13 @@ export class RedisStore implements CacheStore {
     });
   }
 
-  async acquire(key: Key, leaseMs: number, renew = false): Promise<Acquired> {
+  async acquire(key: Key, leaseMs: number, options: AcquireOptions = {}): Promise<Acquired> {
     const place = this.#servers.placeOf(key);
     // Before it is asked for: the notice may be faster than the answer on the other connection.
     const notice = this.#notices.listen(place.guard);
     let waits = false;
     try {
-      const acquired = await this.#servers.at(place, (server) => this.#acquire(server, place, leaseMs, renew));
+      const acquired = await this.#servers.at(place, (server) => this.#acquire(server, place, leaseMs, options));
       waits = acquired.kind === 'wait';
       return acquired.kind === 'wait' ? { ...acquired, notice } : acquired;
     } finally {
@@ -121,9 +123,14 @@ export class RedisStore implements CacheStore {
     }
   }
 
-  async #acquire(server: Steps, place: Place, leaseMs: number, renew: boolean): Promise<WithoutNotice> {
+  async #acquire(
+    server: Steps,
+    place: Place,
+    leaseMs: number,
+    { renew = false, composes = false }: AcquireOptions,
+  ): Promise<WithoutNotice> {
     for (let attempt = 1; ; attempt += 1) {
-      const { token, reply } = await this.#leasesOn(server).acquire({ place, leaseMs, renew });
+      const { token, reply } = await this.#leasesOn(server).acquire({ place, leaseMs, renew, composes });
       if (reply.kind === 'lease') return { kind: 'lease', token };
       if (reply.kind === 'failed') throw new StoreUnavailable(reply.reason);
       if (reply.kind !== 'unsettled') return reply;
@@ -150,6 +157,24 @@ export class RedisStore implements CacheStore {
     });
     this.#leases.set(server, leases);
     return leases;
+  }
+
+  /** Bit by bit, so that other commands get their turn between the bits of a large value. */
+  async attach(key: Key, version: string, value: Bytes): Promise<boolean> {
+    const place = this.#servers.placeOf(key);
+    const bytes = preparedAt(place, this.unique());
+    return await this.#servers.at(place, async (server) => {
+      const send = (...commands: readonly Command[]): Promise<void> =>
+        server.withValues(async ({ link, deadlineMs }) => void (await link.send(deadlineMs, commands)));
+      // All the space at once. Should the key get lost on the way, it is without a time to live from then on.
+      await send(['SETRANGE', bytes, value.length - 1, ' '], ['PEXPIRE', bytes, preparationMs]);
+      let offset = 0;
+      for (const piece of piecesOf(value, pieceBytes)) {
+        await send(['SETRANGE', bytes, offset, piece]);
+        offset += piece.length;
+      }
+      return await server.withValues((call) => scripts.attach(call, place, version, bytes));
+    });
   }
 
   async surrender(key: Key, token: string): Promise<void> {
@@ -274,6 +299,10 @@ type WithoutNotice = Exclude<Acquired, { kind: 'wait' }> | { readonly kind: 'wai
  * elsewhere by now would fail the others.
  */
 const mostPlaces = 32;
+
+/** Longer than it takes to write all the bytes of a value. */
+const preparationMs = 60_000;
+const pieceBytes = 1024 * 1024;
 
 const guardEnd = '}:guard';
 const scannedAtOnce = 500;

@@ -77,7 +77,7 @@ export function tablesOf({ table, embed }: Resource): readonly string[] {
   return embed === undefined ? [table] : [table, embed.table];
 }
 
-/** What all names of single rows begin with. */
-export function itemPrefix(resource: Resource): string {
-  return resource.itemKey('');
+/** What all names of the resource begin with: those of its rows, of its list and of the list's segments. */
+export function prefixesOf(resource: Resource): readonly string[] {
+  return [resource.listKey, resource.segmentPrefix, resource.itemKey('')];
 }

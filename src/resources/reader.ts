@@ -1,9 +1,11 @@
-import { hash } from 'node:crypto';
 import type { Cache } from '../cache/cache.ts';
+import type { Composition } from '../cache/composition.ts';
 import { absentValue } from '../cache/negative.ts';
 import type { Answer, Loaded } from '../cache/read-through.ts';
 import type { Database, Row } from '../database/database.ts';
 import { cursorAfter, decodeCursor, encodeCursor, pageStart } from './cursor.ts';
+import { ListSource } from './list-source.ts';
+import { entityTag, writeMeta } from './meta.ts';
 import { ItemRows } from './item-rows.ts';
 import type { Resource } from './resource.ts';
 import { buildStatements, type Statements } from './statements.ts';
@@ -17,13 +19,17 @@ export class ResourceReader {
   readonly #cache: Cache;
   readonly #database: Database;
   readonly #statements: Statements;
+  readonly #list: ListSource;
+  readonly #composition: Composition | undefined;
   readonly #items: ItemRows;
 
-  constructor(resource: Resource, cache: Cache, database: Database) {
+  constructor(resource: Resource, cache: Cache, database: Database, lists: 'segments' | 'whole' = 'segments') {
     this.#resource = resource;
     this.#cache = cache;
     this.#database = database;
     this.#statements = buildStatements(resource, database.dialect);
+    this.#list = new ListSource(resource, database);
+    this.#composition = lists === 'segments' ? cache.composition(this.#list) : undefined;
     this.#items = new ItemRows(resource, this.#statements, database);
   }
 
@@ -34,7 +40,7 @@ export class ResourceReader {
 
   /** All rows, newest first. */
   readAll(): Promise<Answer> {
-    return this.#cache.read(this.#resource.listKey, () => this.#loadAll());
+    return this.#cache.read(this.#resource.listKey, () => this.#list.loadWhole(), this.#composition);
   }
 
   /** Up to `limit` rows behind the cursor. Throws `CatalogueError` `INVALID_PARAMETER` for a cursor that is none. */
@@ -59,11 +65,6 @@ export class ResourceReader {
     return this.#toLoaded(this.#resource.toJson(row), this.#resource.ttl.item);
   }
 
-  async #loadAll(): Promise<Loaded> {
-    const rows = await this.#database.query(this.#statements.selectAll);
-    return this.#toLoaded(this.#toJsonArray(rows), this.#resource.ttl.list);
-  }
-
   #toJsonArray(rows: readonly Row[]): string {
     return `[${rows.map((row) => this.#resource.toJson(row)).join(',')}]`;
   }
@@ -72,24 +73,4 @@ export class ResourceReader {
     const value = Buffer.from(json);
     return { value, meta: writeMeta({ etag: entityTag(value), next }), ttlMs };
   }
-}
-
-/** The strong entity tag of the JSON of `data` (RFC 9110, section 8.8.3), with its quotes. */
-export function entityTag(json: Buffer | string): string {
-  return `"${hash('sha256', json, 'base64url').slice(0, 22)}"`;
-}
-
-export interface Meta {
-  readonly etag: string;
-  readonly next: string | undefined;
-}
-
-function writeMeta({ etag, next }: Meta): string {
-  return next === undefined ? etag : `${etag} ${next}`;
-}
-
-/** What stands beside a cached value. */
-export function readMeta(meta: string): Meta {
-  const at = meta.indexOf(' ');
-  return at === -1 ? { etag: meta, next: undefined } : { etag: meta.slice(0, at), next: meta.slice(at + 1) };
 }

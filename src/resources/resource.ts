@@ -1,6 +1,7 @@
 import { type Key, type KeyName, partOf } from '../cache/key.ts';
 import type { Row, SqlValue } from '../database/database.ts';
 import type { Column } from './columns.ts';
+import { segmentNumberOf } from './list-segment.ts';
 
 /**
  * What a table behind the cache is: everything else (routes, keys, SQL, validation, invalidation, live events) is
@@ -41,6 +42,9 @@ export interface Resource extends Definition {
   readonly listKey: KeyName;
   itemKey(id: string): KeyName;
   pageKey(limit: number, after: string | undefined): Key;
+  /** What all names of the list's segments begin with. */
+  readonly segmentPrefix: string;
+  segmentKey(number: bigint): KeyName;
   /** The keys that a change of the row `id` makes stale. */
   keysAffectedBy(id: string): readonly KeyName[];
   /** A row as selected by `statements.ts`, as JSON text. */
@@ -55,6 +59,8 @@ export function defineResource(definition: Definition): Resource {
   checkDefinition(definition);
   const listKey = `${definition.name}:all`;
   const itemKey = (id: string): KeyName => `${definition.item}:${id}`;
+  const segmentPrefix = `${definition.name}:rows:`;
+  const segmentKey = (number: bigint): KeyName => `${segmentPrefix}${number}`;
   return {
     ...definition,
     path: `/cache/${definition.name}`,
@@ -62,7 +68,10 @@ export function defineResource(definition: Definition): Resource {
     listKey,
     itemKey,
     pageKey: (limit, after) => partOf(listKey, `limit=${limit}${after === undefined ? '' : `&after=${after}`}`),
-    keysAffectedBy: (id) => [itemKey(id), listKey],
+    segmentPrefix,
+    segmentKey,
+    // The list last: once it may be filled again, so may the segment.
+    keysAffectedBy: (id) => [itemKey(id), segmentKey(segmentNumberOf(id)), listKey],
     toJson: compileJson(definition),
   };
 }

@@ -11,7 +11,14 @@ export interface Statements {
   selectItems(count: number): string;
   /** Params: id. Locks the row, and nothing of the one that is embedded; otherwise like `selectItem`. */
   readonly selectForUpdate: string;
+  /** In no order. */
   readonly selectAll: string;
+  /** The least and the greatest id; nulls where there is no row. */
+  readonly selectRange: string;
+  /** The rows of `stretches` stretches of ids, in no order. Params: the first and the last id of each. */
+  selectRows(stretches: number): string;
+  /** The same rows behind the least and the greatest id of all: one row at least, with nulls where there is none. */
+  selectRangeAndRows(stretches: number): string;
   /** Params: those of `where`. `limit` is a number that was checked. */
   selectPage(limit: number, where: PageStart): string;
   /** Params: the writable columns, in the order of `writableColumns(..., 'create')`. */
@@ -39,7 +46,14 @@ export function buildStatements(definition: Definition, dialect: Dialect): State
       return `${selectFrom(definition, table)} WHERE t.id IN (${ids})`;
     },
     selectForUpdate: `${selectLocking(definition)} WHERE t.id = ${dialect.integer}${dialect.forUpdate}`,
-    selectAll: `${selectFrom(definition, table)} ${order}`,
+    selectAll: selectFrom(definition, table),
+    selectRange: `SELECT MIN(id), MAX(id) FROM ${table}`,
+    selectRows: (stretches) => `${selectFrom(definition, table)} WHERE ${inStretches(stretches, dialect)}`,
+    selectRangeAndRows: (stretches) => {
+      const { selected, join } = partsOf(definition);
+      const own = `${table} t ON ${inStretches(stretches, dialect)}`;
+      return `SELECT ${['r.first_id', 'r.last_id', ...selected].join(', ')} FROM (SELECT MIN(id) AS first_id, MAX(id) AS last_id FROM ${table}) r LEFT JOIN ${own}${join}`;
+    },
     selectPage: (limit, start) => {
       // The rows are cut to a page before anything is joined to them: joined first, MariaDB was seen to read the other
       // table first and to sort all of both in a temporary table.
@@ -58,11 +72,22 @@ export function buildStatements(definition: Definition, dialect: Dialect): State
 }
 
 /** A left join keeps the optimizer from starting with the embedded table, on every server. */
-function selectFrom({ columns, embed }: Definition, source: string): string {
+function selectFrom(definition: Definition, source: string): string {
+  const { selected, join } = partsOf(definition);
+  return `SELECT ${selected.join(', ')} FROM ${source} t${join}`;
+}
+
+function partsOf({ columns, embed }: Definition): { selected: readonly string[]; join: string } {
   const selected = Object.keys(columns).map((name) => `t.${name}`);
-  if (embed === undefined) return `SELECT ${selected.join(', ')} FROM ${source} t`;
+  if (embed === undefined) return { selected, join: '' };
   selected.push(...Object.keys(embed.columns).map((name) => `e.${name}`));
-  return `SELECT ${selected.join(', ')} FROM ${source} t LEFT JOIN ${embed.table} e ON e.id = t.${embed.through}`;
+  return { selected, join: ` LEFT JOIN ${embed.table} e ON e.id = t.${embed.through}` };
+}
+
+/** None of no stretches: `1 = 0`, which no server minds. */
+function inStretches(stretches: number, { integer }: Dialect): string {
+  const each = `t.id BETWEEN ${integer} AND ${integer}`;
+  return stretches === 0 ? '1 = 0' : Array.from({ length: stretches }, () => each).join(' OR ');
 }
 
 /**

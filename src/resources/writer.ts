@@ -6,7 +6,7 @@ import { recordNames } from '../database/outbox.ts';
 import { CatalogueError } from '../errors.ts';
 import type { ReservedVersion } from '../realtime/event-log.ts';
 import { IdempotencyKeys } from './idempotency.ts';
-import { entityTag } from './reader.ts';
+import { entityTag } from './meta.ts';
 import { type Fields, type Resource, writableColumns } from './resource.ts';
 import { type ChangeSink, rowEvent } from './row-events.ts';
 import { buildStatements, type Statements } from './statements.ts';

@@ -2,6 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import type { Loaded } from '../../src/cache/read-through.ts';
 import { counted, openEngine, published } from '../harness/engine.ts';
 import { settle } from '../harness/manual-clock.ts';
+import { Segmented, textOf } from '../harness/segmented.ts';
 
 /** An engine that holds `cached` under `k`, and audits the hits whose draw is 0.999 or more. */
 async function engineThatHolds(cached: string) {
@@ -18,6 +19,21 @@ const audits = (run: () => Promise<unknown>) =>
   }).then((events) => events.filter(({ type }) => type === 'audit'));
 
 describe('the audit', () => {
+  test('a difference in what was put together takes its segments away too', async () => {
+    const engine = openEngine({ auditShare: 0.001 });
+    const source = new Segmented({ a: 'a1', b: 'b1' });
+    const composition = engine.cache.composition(source);
+    await source.read(engine.cache, composition);
+    // Behind the back of the service.
+    source.database.set('s:b', 'b2');
+    engine.clock.chance = 0.999;
+    expect(await audits(() => source.read(engine.cache, composition))).toEqual([
+      { type: 'audit', key: 'all', differs: true },
+    ]);
+    engine.clock.chance = 0;
+    expect(textOf(await source.read(engine.cache, composition))).toBe('a1 b2');
+  });
+
   test('compares a hit that was drawn with the database; equal bytes are no difference', async () => {
     const { cache } = await engineThatHolds('same');
     const load = counted('same');

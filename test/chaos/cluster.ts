@@ -231,7 +231,7 @@ async function openInstance(number: number, schema: DatabaseSchema, way: Way, pl
     DB_DATABASE: schema.name,
     WRITE_WITHOUT_CACHE: plan.writes,
   };
-  return new Instance({ name: `instance ${number}`, probeRow: String(number), toRedis, toDatabase, gate, environment });
+  return new Instance({ name: `instance ${number}`, probeRow: idOf(number), toRedis, toDatabase, gate, environment });
 }
 
 async function queryOn(schema: DatabaseSchema, sql: string): Promise<RowDataPacket[]> {
@@ -248,9 +248,17 @@ async function queryOn(schema: DatabaseSchema, sql: string): Promise<RowDataPack
 /** What a row holds before the first operation. */
 export const initialTitle = (id: string): string => `initial-${id}`;
 
+/** Far enough apart for the list to be put together from segments, and near enough for some rows to share one. */
+const idStep = 100;
+
+/** Of the rows that are there from the beginning, counted from 1. */
+function idOf(number: number): string {
+  return String(1 + (number - 1) * idStep);
+}
+
 async function insertRows(query: (sql: string) => Promise<RowDataPacket[]>): Promise<string[]> {
   await query("INSERT INTO users (id, name, email, password) VALUES (1, 'Ada', 'ada@example.com', '!')");
-  const ids = Array.from({ length: rowCount }, (_, index) => String(index + 1));
+  const ids = Array.from({ length: rowCount }, (_, index) => idOf(index + 1));
   const values = ids.map((id) => `(${id}, '${initialTitle(id)}', '${initialTitle(id)}', 1, NOW(), NOW())`);
   await query(`INSERT INTO posts (id, title, content, user_id, created_at, updated_at) VALUES ${values.join(', ')}`);
   return ids;

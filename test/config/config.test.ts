@@ -77,6 +77,7 @@ describe('every option', () => {
   });
   const others: Record<string, [good: string, parsed: unknown, bad?: string]> = {
     CHANGE_FEED: ['off', 'off', 'sometimes'],
+    LISTS: ['whole', 'whole', 'sometimes'],
     NODE_ENV: ['test', 'test'],
     HOST: ['::1', '::1'],
     REDIS_HOST: ['redis', 'redis'],

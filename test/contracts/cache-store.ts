@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { type Key, partOf } from '../../src/cache/key.ts';
+import { Rope } from '../../src/cache/rope.ts';
 import type { CacheStore, Entry, Fill } from '../../src/cache/store.ts';
 
 /** One implementation of the port, ready to be used. */
@@ -268,9 +269,9 @@ export function describeCacheStore(name: string, open: () => Promise<StoreUnderT
 
     test('a value can be loaded anew under the lease while it stays readable, and then has a new version', async () => {
       const version = await put(key, 'first');
-      const renewal = await store.acquire(key, leaseMs, true);
+      const renewal = await store.acquire(key, leaseMs, { renew: true });
       if (renewal.kind !== 'lease') throw new Error(`expected the lease, got ${renewal.kind}`);
-      expect(await store.acquire(key, leaseMs, true)).toMatchObject({ kind: 'wait' });
+      expect(await store.acquire(key, leaseMs, { renew: true })).toMatchObject({ kind: 'wait' });
       expect(await store.acquire(key, leaseMs)).toMatchObject({ kind: 'hit', entry: { version, loadMs: 3 } });
       expect(await store.validate(key)).toBe(version);
       expect(await store.fill(key, renewal.token, fillWith('second'))).toEqual({ stored: true });
@@ -280,15 +281,69 @@ export function describeCacheStore(name: string, open: () => Promise<StoreUnderT
 
     test('a renewal that is given up leaves the value as it was; one that is overtaken by a fence cannot fill', async () => {
       await put(key, 'first');
-      const first = await store.acquire(key, leaseMs, true);
+      const first = await store.acquire(key, leaseMs, { renew: true });
       await store.surrender(key, first.kind === 'lease' ? first.token : '');
       expect(textOf(await store.read(key))).toBe('first');
-      const second = await store.acquire(key, leaseMs, true);
+      const second = await store.acquire(key, leaseMs, { renew: true });
       await store.fence([key], 'writer', fenceMs);
-      expect(await store.acquire(key, leaseMs, true)).toEqual({ kind: 'bypass' });
+      expect(await store.acquire(key, leaseMs, { renew: true })).toEqual({ kind: 'bypass' });
       await store.release([key], 'writer');
       const token = second.kind === 'lease' ? second.token : '';
       expect(await store.fill(key, token, fillWith('old'))).toEqual({ stored: false, reason: 'lease-lost' });
+    });
+
+    test('a version can be filled without bytes: it is current, and nobody reads a value', async () => {
+      await put(key, 'before');
+      const renewal = await store.acquire(key, leaseMs, { renew: true });
+      const token = renewal.kind === 'lease' ? renewal.token : '';
+      expect(await store.fill(key, token, fillWith('', { value: null, meta: 'm' }))).toEqual({ stored: true });
+      expect(await store.validate(key)).toBe(token);
+      expect(await store.read(key)).toBeNull();
+      const acquired = await store.acquire(key, leaseMs, { composes: true });
+      expect(acquired).toMatchObject({ kind: 'version', entry: { version: token, meta: 'm', loadMs: 3 } });
+      if (acquired.kind === 'version') expect(acquired.entry.ttlMs).toBeGreaterThan(50_000);
+      // Who cannot put it together loads it.
+      const next = await takeLease(key);
+      expect(await store.fill(key, next, fillWith('whole'))).toEqual({ stored: true });
+      expect(await store.acquire(key, leaseMs, { composes: true })).toMatchObject({ kind: 'hit' });
+    });
+
+    test('bytes of several megabytes in many pieces are stored later', async () => {
+      const chunks = Array.from({ length: 50 }, (_, index) => Buffer.alloc(100_000, String(index % 10)));
+      const token = await takeLease(key);
+      await store.fill(key, token, fillWith('', { value: null }));
+      expect(await store.attach(key, token, new Rope(chunks, []))).toBe(true);
+      expect((await store.read(key))?.value.equals(Buffer.concat(chunks))).toBe(true);
+      // Who can put it together is told to.
+      expect(await store.acquire(key, leaseMs, { composes: true })).toMatchObject({ kind: 'version' });
+      expect(await store.acquire(key, leaseMs)).toMatchObject({ kind: 'hit' });
+    });
+
+    test('the bytes of a version are stored later, and live as long as it', async () => {
+      const token = await takeLease(key);
+      await store.fill(key, token, fillWith('', { value: null, meta: 'm', ttlMs: 40_000 }));
+      expect(await store.attach(key, 'another', Buffer.from('other'))).toBe(false);
+      expect(await store.attach(key, token, Buffer.from('bytes'))).toBe(true);
+      const entry = await store.read(key);
+      expect(textOf(entry)).toBe('bytes');
+      expect(entry).toMatchObject({ version: token, meta: 'm' });
+      expect(entry?.ttlMs).toBeLessThanOrEqual(40_000);
+    });
+
+    test('a version without bytes ends with its time, and with a fence; then nothing can be attached to it', async () => {
+      const short = await takeLease(key);
+      await store.fill(key, short, fillWith('', { value: null, ttlMs: 30 }));
+      await tested.elapse(31);
+      expect(await store.attach(key, short, Buffer.from('late'))).toBe(false);
+      expect((await store.acquire(key, leaseMs, { composes: true })).kind).toBe('lease');
+      await store.release([key], store.unique());
+      const fenced = await takeLease(key);
+      await store.fill(key, fenced, fillWith('', { value: null }));
+      await store.fence([key], 'writer', fenceMs);
+      expect(await store.attach(key, fenced, Buffer.from('late'))).toBe(false);
+      expect(await store.acquire(key, leaseMs, { composes: true })).toEqual({ kind: 'bypass' });
+      await store.release([key], 'writer');
+      expect(await store.read(key)).toBeNull();
     });
 
     test('it answers a ping', async () => {

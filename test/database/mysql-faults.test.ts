@@ -62,10 +62,11 @@ describe.each(sharedDatabases().map((server) => [nameOf(server), server] as cons
     /** Until the connection is at work on a statement that holds `text`. */
     const running = (id: number, text: string): Promise<void> =>
       eventually(async () => {
-        const [rows] = await root.query('SELECT 1 FROM information_schema.processlist WHERE id = ? AND info LIKE ?', [
-          id,
-          `%${text}%`,
-        ]);
+        // A statement that is only being prepared has the same text.
+        const [rows] = await root.query(
+          "SELECT 1 FROM information_schema.processlist WHERE id = ? AND info LIKE ? AND command = 'Execute'",
+          [id, `%${text}%`],
+        );
         return Array.isArray(rows) && rows.length > 0;
       });
 

@@ -52,7 +52,7 @@ test.each(sharedDatabases().map((server) => [nameOf(server), server] as const))(
     await other.line(/Change feed: following/);
     expect(performance.now() - since).toBeLessThan(5_000);
     const wanted = ['post_updated 1', ...Array.from({ length: 49 }, (_unused, index) => `new_post ${index + 2}`)];
-    await eventually(async () => told(client).length >= wanted.length);
+    await eventually(async () => told(client).length >= wanted.length, 30_000);
     // What the dead leader had not noted comes again, before the rest.
     expect(told(client).slice(-wanted.length)).toEqual(wanted);
     expect((await other.get('/cache/posts/1')).json.data.title).toBe('new');

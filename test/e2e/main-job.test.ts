@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { createConnection } from 'mysql2/promise';
+import { eventually } from '../harness/eventually.ts';
 import { createSchema } from '../harness/database-schema.ts';
 import { startRedis } from '../harness/redis-server.ts';
 import { environmentOf } from '../harness/service.ts';
@@ -28,7 +29,10 @@ test.each(sharedDatabases().map((server) => [`${server.flavour} ${server.version
     stops.push(async () => {
       client.disconnect();
     });
-    const keys = async (): Promise<string[]> => (await client.keys('post*')).toSorted();
+    const isSegment = (key: string): boolean => /^posts:rows:\d+$/.test(key);
+    const keys = async (): Promise<string[]> =>
+      (await client.keys('post*')).filter((key) => !isSegment(key)).toSorted();
+    const segments = async (): Promise<number> => (await client.keys('post*')).filter(isSegment).length;
     expect(await keys()).toEqual([]);
 
     const loaded = await service.get('/cache/posts');
@@ -77,7 +81,10 @@ test.each(sharedDatabases().map((server) => [`${server.flavour} ${server.version
       expect((await service.get(`/cache/posts/${id}`)).json.source).toBe('cache');
     }
     await service.get('/cache/posts?limit=20');
+    // The string of a long list is written once nobody has changed it for a while.
+    await eventually(async () => (await client.exists('posts:all')) === 1, 30_000);
     expect(await keys()).toEqual(['post:1', 'post:2', 'posts:all']);
+    expect(await segments()).toBe(79);
     expect(await client.get('posts:all')).toBe(JSON.stringify(cached.json.data));
     expect(await client.get('post:1')).toBe(JSON.stringify((await service.get('/cache/posts/1')).json.data));
     for (const [key, ttlMs] of [
@@ -91,6 +98,7 @@ test.each(sharedDatabases().map((server) => [`${server.flavour} ${server.version
 
     const updated = await service.request('PUT', '/cache/posts/1', { title: 'A new title' });
     expect(await keys()).toEqual(['post:2']);
+    expect(await segments()).toBe(78);
     expect([updated.status, updated.json.message, updated.json.source]).toEqual([
       200,
       'Post updated successfully',

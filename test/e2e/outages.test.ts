@@ -78,7 +78,7 @@ describe('missing at the start', () => {
     }
     const health = await service.get('/cache/health');
     expect([health.status, health.json.services]).toEqual([503, { redis: 'unhealthy', mysql: 'healthy' }]);
-    expect(new Set(await outboxOf(schema))).toEqual(new Set(['post:1', 'posts:all']));
+    expect(new Set(await outboxOf(schema))).toEqual(new Set(['post:1', 'posts:all', 'posts:rows:0']));
     // Attempts go on by the second; the log does not fill with them.
     expect(countLines(service, /is not in use/)).toBe(1);
 
@@ -198,7 +198,7 @@ describe('Redis away while the service runs', () => {
       'second',
       'new',
     ]);
-    expect(new Set(await outboxOf(schema))).toEqual(new Set(['post:1', 'post:2', 'posts:all']));
+    expect(new Set(await outboxOf(schema))).toEqual(new Set(['post:1', 'post:2', 'posts:all', 'posts:rows:0']));
 
     await redis.resume();
     // From the first moment on, not only once the cache is in use again.

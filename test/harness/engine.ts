@@ -48,6 +48,7 @@ export class CuttableStore implements CacheStore {
   read: CacheStore['read'] = (...args) => this.#pass('read', () => this.#store.read(...args));
   acquire: CacheStore['acquire'] = (...args) => this.#pass('acquire', () => this.#store.acquire(...args));
   fill: CacheStore['fill'] = (...args) => this.#pass('fill', () => this.#store.fill(...args));
+  attach: CacheStore['attach'] = (...args) => this.#pass('attach', () => this.#store.attach(...args));
   surrender: CacheStore['surrender'] = (...args) => this.#pass('surrender', () => this.#store.surrender(...args));
   fence: CacheStore['fence'] = (...args) => this.#pass('fence', () => this.#store.fence(...args));
   release: CacheStore['release'] = (...args) => this.#pass('release', () => this.#store.release(...args));

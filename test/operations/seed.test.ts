@@ -99,7 +99,7 @@ test('without Redis it says what that means, and leaves the names to running ins
   expect(seeded.errors).toMatch(
     /^Redis cannot be used \(.+\): running instances will see the rows with their next sweep\n$/,
   );
-  expect(await query(schema, counts)).toEqual([{ users: 1, posts: 2, waiting: 3 }]);
+  expect(await query(schema, counts)).toEqual([{ users: 1, posts: 2, waiting: 4 }]);
 });
 
 test('a file of the embedded database can be seeded, and is served then', async () => {

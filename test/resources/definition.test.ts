@@ -25,7 +25,7 @@ describe('defining a resource', () => {
     expect(resource.itemKey('7')).toBe('note:7');
     expect(resource.pageKey(20, undefined)).toBe('notes:all#limit=20');
     expect(resource.pageKey(20, 'abc')).toBe('notes:all#limit=20&after=abc');
-    expect(resource.keysAffectedBy('7')).toEqual(['note:7', 'notes:all']);
+    expect(resource.keysAffectedBy('7')).toEqual(['note:7', 'notes:rows:0', 'notes:all']);
   });
 
   test.each<[string, Partial<Definition>, string]>([
@@ -158,9 +158,7 @@ describe('statements', () => {
 
   test('without an embedded row and an owner they touch one table', () => {
     const statements = buildStatements(notes, mysql);
-    expect(statements.selectAll).toBe(
-      'SELECT t.id, t.title, t.created_at FROM notes t ORDER BY t.created_at DESC, t.id DESC',
-    );
+    expect(statements.selectAll).toBe('SELECT t.id, t.title, t.created_at FROM notes t');
     expect(statements.selectForUpdate).toBe(
       'SELECT t.id, t.title, t.created_at FROM notes t WHERE t.id = INT(?) FOR UPDATE',
     );

@@ -4,7 +4,7 @@ import { type CacheEvent, cacheChannel } from '../../src/cache/channels.ts';
 import { OutcomeUnknown } from '../../src/cache/write-fence.ts';
 import type { Database } from '../../src/database/database.ts';
 import { SqliteDatabase } from '../../src/database/sqlite.ts';
-import { entityTag } from '../../src/resources/reader.ts';
+import { entityTag } from '../../src/resources/meta.ts';
 import { dial, lockIsAwaited, nameOf, openMysql, openOn } from '../harness/databases.ts';
 import { type LeakCheck, trackLeaks } from '../harness/leaks.ts';
 import { addPost, always, openResource, prepareTables } from '../harness/resources.ts';

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Database } from '../../src/database/database.ts';
 import { isAbsent } from '../../src/cache/negative.ts';
-import { entityTag } from '../../src/resources/reader.ts';
+import { entityTag } from '../../src/resources/meta.ts';
 import { databases, type OwnDatabase } from '../harness/databases.ts';
 import { addPost, addUser, always, openResource, prepareTables } from '../harness/resources.ts';
 
@@ -200,6 +200,7 @@ describe.each(databases.map(({ name, open }) => [name, open] as const))('writing
       const { id } = await opened.writer.create(fields());
       expect((await database.query('SELECT cache_key FROM cache_outbox ORDER BY id')).flat()).toEqual([
         `post:${id}`,
+        'posts:rows:0',
         'posts:all',
       ]);
       opened.store.cut.clear();

@@ -1,4 +1,5 @@
 import { Cache } from '../../src/cache/cache.ts';
+import type { Composition } from '../../src/cache/composition.ts';
 import type { Key, KeyName } from '../../src/cache/key.ts';
 import type { Outbox } from '../../src/cache/outbox.ts';
 import type { Answer, Loaded } from '../../src/cache/read-through.ts';
@@ -15,7 +16,7 @@ import { DatabaseOutbox, recordNames } from '../../src/database/outbox.ts';
 import type { LinkListener, RedisLink } from '../../src/redis/link.ts';
 import type { ClaimPort } from '../../src/redis/claim.ts';
 import type { RedisStoreOptions } from '../../src/redis/store.ts';
-import { itemKey, namesAffectedBy, valueOf } from './data.ts';
+import { itemKey, list, namesAffectedBy, segmentKey, valueOf } from './data.ts';
 import type { DatabaseService } from './database/service.ts';
 import { SimulatedDatabase } from './database/simulated-database.ts';
 import { statements } from './database/statements.ts';
@@ -24,6 +25,7 @@ import { Host } from './host.ts';
 import type { Flags } from './mutation.ts';
 import { MutableStore, withValueBeforeVersion } from './mutable-store.ts';
 import type { RedisService } from './redis/service.ts';
+import { metaOf, SimulatedList } from './simulated-list.ts';
 import { SimulatedLink } from './redis/simulated-link.ts';
 import { limits, type Scenario } from './scenario.ts';
 
@@ -40,6 +42,7 @@ export class Instance {
   pending = 0;
   readonly #surroundings: Surroundings;
   readonly #reading = new Map<Key, Promise<Answer>>();
+  readonly #composition: Composition;
   #pauses = 0;
 
   constructor(name: string, surroundings: Surroundings) {
@@ -64,6 +67,8 @@ export class Instance {
       auditShare: scenario.auditShare,
       sweepMs: scenario.sweepMs,
     });
+    const looksOnce = (blind: boolean): void => void (this.store.isBlind = blind && flags.looksOnce);
+    this.#composition = this.cache.composition(new SimulatedList(this.database, surroundings.ttlMs, looksOnce));
     this.store.connect();
   }
 
@@ -129,7 +134,8 @@ export class Instance {
     const { flags } = this.#surroundings;
     const current = this.#reading.get(key);
     if (flags.lateJoin && current !== undefined) return current;
-    const reading = this.cache.read(key, () => this.#load(key)).finally(() => this.#reading.delete(key));
+    const composition = key === list && this.#surroundings.scenario.composed ? this.#composition : undefined;
+    const reading = this.cache.read(key, () => this.#load(key), composition).finally(() => this.#reading.delete(key));
     if (flags.lateJoin) this.#reading.set(key, reading);
     return reading;
   }
@@ -156,7 +162,12 @@ export class Instance {
         await transaction.execute(statements.write, [row, after, this.host.name]);
         const names = namesAffectedBy(row);
         const forgets = this.#surroundings.flags.forgetsNegativeEntry && created;
-        const affected = forgets ? names.filter((name) => name !== itemKey(row)) : names;
+        const forgotten = forgets
+          ? itemKey(row)
+          : this.#surroundings.flags.forgetsSegment
+            ? segmentKey(row)
+            : undefined;
+        const affected = names.filter((name) => name !== forgotten);
         await beforeCommit(affected, (missed) => recordNames(transaction, missed), inUse);
         this.#surroundings.onFenced(this);
         return after;
@@ -199,8 +210,4 @@ export interface Surroundings {
   readonly ttlMs: () => number;
   /** The moment before a COMMIT, when most can go wrong. */
   readonly onFenced: (instance: Instance) => void;
-}
-
-export function metaOf(value: string): string {
-  return `of ${value}`;
 }

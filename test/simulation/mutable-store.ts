@@ -1,7 +1,8 @@
 import type { Key, KeyName } from '../../src/cache/key.ts';
-import type { Entry, Fill, Filled } from '../../src/cache/store.ts';
+import type { Acquired, AcquireOptions, Entry, Fill, Filled } from '../../src/cache/store.ts';
 import type { RedisLink } from '../../src/redis/link.ts';
 import { RedisStore, type RedisStoreOptions } from '../../src/redis/store.ts';
+import { segmentPrefix } from './data.ts';
 import type { Flags } from './mutation.ts';
 
 /** The real store, with tokens that a seed repeats; and with a guard taken out, where a mutation says so. */
@@ -9,7 +10,10 @@ export class MutableStore extends RedisStore {
   readonly #name: string;
   readonly #flags: Flags;
   readonly #held = new Map<Key, string>();
+  readonly #answered = new Map<Key, string>();
   #tokens = 0;
+  /** A mutation: versions of segments are not looked up again. */
+  isBlind = false;
 
   constructor(options: RedisStoreOptions, name: string, flags: Flags) {
     super(options);
@@ -23,8 +27,16 @@ export class MutableStore extends RedisStore {
   }
 
   override async validate(key: Key): Promise<string | null> {
-    const held = this.#flags.noValidation ? this.#held.get(key) : undefined;
-    return held ?? (await super.validate(key));
+    const composed = this.#answered.get(key);
+    this.#answered.delete(key);
+    const blind = this.#flags.noValidation || (this.isBlind && key.startsWith(segmentPrefix));
+    return composed ?? (blind ? this.#held.get(key) : undefined) ?? (await super.validate(key));
+  }
+
+  override async acquire(key: Key, leaseMs: number, options?: AcquireOptions): Promise<Acquired> {
+    const acquired = await super.acquire(key, leaseMs, options);
+    if (acquired.kind === 'version' && this.#flags.trustsComposed) this.#answered.set(key, acquired.entry.version);
+    return acquired;
   }
 
   override async read(key: Key): Promise<Entry | null> {
@@ -36,7 +48,7 @@ export class MutableStore extends RedisStore {
   override async fill(key: Key, token: string, fill: Fill): Promise<Filled> {
     const filled = await super.fill(key, token, fill);
     if (filled.stored) this.#held.set(key, token);
-    return filled;
+    return fill.value === null && this.#flags.trustsTorn ? { stored: true } : filled;
   }
 
   override async release(names: readonly KeyName[], token: string): Promise<void> {

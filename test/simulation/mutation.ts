@@ -32,6 +32,10 @@ export interface Flags {
   readonly forgetsNegativeEntry: boolean;
   readonly noValidation: boolean;
   readonly acknowledgesBeforeRelease: boolean;
+  readonly trustsTorn: boolean;
+  readonly trustsComposed: boolean;
+  readonly looksOnce: boolean;
+  readonly forgetsSegment: boolean;
 }
 
 export const noFlags: Flags = {
@@ -49,6 +53,10 @@ export const noFlags: Flags = {
   forgetsNegativeEntry: false,
   noValidation: false,
   acknowledgesBeforeRelease: false,
+  trustsTorn: false,
+  trustsComposed: false,
+  looksOnce: false,
+  forgetsSegment: false,
 };
 
 const rewrites = new WeakMap<Mutation, (script: string) => string>();

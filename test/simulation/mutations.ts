@@ -128,6 +128,27 @@ export const mutations: readonly Mutation[] = [
     flags: { sameOrigin: true },
     scenario: { ...faulty('database failover'), withoutStore: 'reject' },
   },
+  { name: 'lease of what is put together', flags: { trustsTorn: true }, scenario: { ...slowDatabase, composed: true } },
+  {
+    name: 'version of what is put together',
+    flags: { trustsComposed: true },
+    scenario: {
+      ...slowDatabase,
+      composed: true,
+      faults: ['evict'],
+      mostFaults: 60,
+      gapMs: 10,
+      writes: 0.3,
+      requests: 200,
+      slowCommits: 0,
+    },
+  },
+  {
+    name: 'second look beside a committing write',
+    flags: { looksOnce: true },
+    scenario: { ...slowDatabase, composed: true, writes: 0.5 },
+  },
+  { name: 'fence of the segment', flags: { forgetsSegment: true }, scenario: { ...busy, composed: true } },
   {
     // A write that was fenced may be acknowledged before its release: the fence stands. A change of another program has none.
     name: 'release before acknowledgement',

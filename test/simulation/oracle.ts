@@ -1,5 +1,5 @@
 import { type Key, type KeyName, splitKey } from '../../src/cache/key.ts';
-import { keys, namesAffectedBy, valueOf } from './data.ts';
+import { itemKey, keys, list, namesAffectedBy, rows, valueOf } from './data.ts';
 import { outsider } from './database/statements.ts';
 import type { Committed, CommitReport } from './database/server.ts';
 
@@ -68,12 +68,24 @@ export class Oracle {
     const floor = this.#floor(read);
     const allowed = spans.filter(({ to }) => to > floor).map((span) => span.value);
     if (allowed.includes(value)) return undefined;
+    if (key === list && this.#gracesOf(read).length > 0 && this.#mayBeTorn(value, floor)) return undefined;
     const failover = this.#failover;
     if (failover !== undefined && origin !== failover.origin) {
       const unchanged = !spans.some(({ from }) => from > failover.at && from <= askedAt);
       if (unchanged && failover.last.get(key) === value) return undefined;
     }
     return `${key}: answered ${value}, where only ${allowed.join(' or ')} can be right (asked at ${askedAt}, answered at ${this.#now()})`;
+  }
+
+  /**
+   * While something old may be answered, a list that is put together may show it beside what is newer: each row as it was
+   * at some instant behind the floor.
+   */
+  #mayBeTorn(text: string, floor: number): boolean {
+    return rows.every((row) => {
+      const shown = new RegExp(`\\b${row}=(\\w+)`).exec(text)?.[1] ?? 'null';
+      return (this.#history.get(itemKey(row)) ?? []).some(({ value, to }) => to > floor && value === shown);
+    });
   }
 
   /** Whether a value was ever committed under the key. */
@@ -86,16 +98,17 @@ export class Oracle {
     return [...this.#graces].filter(({ until }) => until === Number.POSITIVE_INFINITY).map(({ name }) => name);
   }
 
-  #floor({ key, instance, askedAt, recoveredAt }: Read): number {
+  #floor(read: Read): number {
+    // The value before it ended at that very instant.
+    return Math.min(read.askedAt, ...this.#gracesOf(read).map(({ since }) => since - 1));
+  }
+
+  #gracesOf({ key, instance, askedAt, recoveredAt }: Read): Grace[] {
     const { name } = splitKey(key);
-    let floor = askedAt;
-    for (const grace of this.#graces) {
+    return [...this.#graces].filter((grace) => {
       const isUnaware = grace.outside || (recoveredAt < grace.since && instance !== grace.writer);
-      const applies = grace.name === name && grace.until > askedAt && isUnaware;
-      // The value before it ended at that very instant.
-      if (applies) floor = Math.min(floor, grace.since - 1);
-    }
-    return floor;
+      return grace.name === name && grace.until > askedAt && isUnaware;
+    });
   }
 
   #append(committed: Committed): void {

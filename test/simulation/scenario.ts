@@ -20,6 +20,8 @@ export interface Scenario {
   readonly databaseDelayMs: number;
   readonly faults: readonly FaultKind[];
   readonly mostFaults: number;
+  /** Whether the list is put together from segments. */
+  readonly composed: boolean;
 }
 
 export const faultKinds = [
@@ -66,6 +68,7 @@ export function drawScenario(seed: number): Scenario {
     databaseDelayMs: random.pick([0.2, 1, 5]),
     faults: calm ? [] : failover ? [...usual, 'database failover', 'database failover'] : usual,
     mostFaults: calm ? 0 : 1 + random.below(8),
+    composed: random.chance(0.6),
   };
 }
 

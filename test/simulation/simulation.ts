@@ -46,6 +46,9 @@ async function rejectionsTold(): Promise<void> {
 /** An audit that finds a difference has found a stale entry, unless that is allowed. */
 function hear(world: World, event: CacheEvent): void {
   world.tally.count(`engine: ${event.type}`);
+  if (event.type === 'fill') world.tally.load(event.key);
+  // One load more is in order.
+  if (event.type === 'refresh') world.tally.deletion(nameOf(event.key));
   if (event.type !== 'audit' || !event.differs) return;
   const { withoutStore, outsideWrites, faults } = world.scenario;
   const allowed =

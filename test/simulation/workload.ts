@@ -1,6 +1,8 @@
 import { type Key, splitKey } from '../../src/cache/key.ts';
+import { toBuffer } from '../../src/cache/rope.ts';
 import { itemKey, keys, namesAffectedBy, rows } from './data.ts';
-import { type Instance, metaOf } from './instance.ts';
+import type { Instance } from './instance.ts';
+import { metaOf } from './simulated-list.ts';
 import { Outsider } from './outsider.ts';
 import type { World } from './world.ts';
 
@@ -50,12 +52,11 @@ export class Workload {
     this.#requests += 1;
     const number = this.#requests;
     world.log(() => `#${number} ${host.name} is asked for ${key}`);
-    const reading = instance.read(key).then(({ value, meta, outcome, collapsed }) => {
-      const text = value.toString();
+    const reading = instance.read(key).then(({ value, meta, outcome }) => {
+      const text = toBuffer(value).toString();
       const kind = outcome.kind === 'bypass' ? outcome.reason : outcome.kind;
       world.log(() => `#${number} ${host.name} answers ${text} (${kind})`);
       world.tally.count(`read: ${kind}`);
-      if (outcome.kind === 'loaded' && !collapsed) world.tally.load(key);
       const wrong = blurred ? undefined : world.oracle.judge({ ...asked, value: text });
       if (wrong !== undefined) world.fail(`#${number} ${host.name} ${wrong}`);
       if (meta !== metaOf(text)) world.fail(`#${number} ${key}: the value ${text} came with the meta ${meta}`);

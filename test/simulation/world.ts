@@ -50,7 +50,9 @@ export class World {
       sameRunId: this.flags.sameRunId,
       sameReplicationId: this.flags.sameReplicationId,
       rewrite: rewriteOf(mutation),
-      deleted: ([name = '']) => {
+      deleted: ([name = '', guard]) => {
+        // A value alone goes when its version is stored without it.
+        if (guard === undefined) return;
         this.tally.deletion(name);
         this.oracle.deleted(name);
       },

@@ -25,6 +25,19 @@ const commands: Readonly<Record<string, { readonly least: number; readonly run: 
   INFO: { least: 0, run: ([section], server) => info(section, server) },
   GET: { least: 1, run: ([key = ''], { keyspace, now }) => keyspace.text(key, now) },
   SET: { least: 2, writes: true, run: set },
+  SETRANGE: { least: 3, writes: true, run: setRange },
+  RENAME: {
+    least: 2,
+    writes: true,
+    run: ([from = '', to = ''], { keyspace, now }) => {
+      const text = keyspace.text(from, now);
+      if (text === null) throw new RedisError('ERR no such key');
+      const left = keyspace.ttl(from, now);
+      keyspace.delete(from, now);
+      keyspace.setText(to, text, left < 0 ? undefined : now + left);
+      return ok;
+    },
+  },
   DEL: {
     least: 1,
     writes: true,
@@ -95,6 +108,16 @@ function set([key = '', value = '', option, ms = '']: readonly string[], { keysp
   if (ttl <= 0) throw new RedisError("ERR invalid expire time in 'set' command");
   keyspace.setText(key, value, now + ttl);
   return ok;
+}
+
+/** What is not there yet before the offset is filled with zero bytes. */
+function setRange([key = '', at = '', piece = '']: readonly string[], { keyspace, now }: Surroundings): Answer {
+  const before = keyspace.text(key, now) ?? '';
+  const offset = integer(at);
+  const text = before.slice(0, offset).padEnd(offset, '\0') + piece + before.slice(offset + piece.length);
+  const left = keyspace.ttl(key, now);
+  keyspace.setText(key, text, left < 0 ? undefined : now + left);
+  return text.length;
 }
 
 function hset([key = '', ...rest]: readonly string[], { keyspace, now }: Surroundings): Answer {

@@ -54,6 +54,8 @@ const openSimulated = (): SimulatedRedis =>
   });
 
 const key = fc.constantFrom('a', 'b', '{a}:guard');
+/** Of texts without other characters than those of ASCII. */
+const text = fc.constantFrom('s', 'u');
 const field = fc.constantFrom('f', 'g', 'h');
 const value = fc.constantFrom('', '1', 'text', 'ÿþ');
 const ms = fc.constantFrom('-1', '0', '60000', 'x');
@@ -63,6 +65,10 @@ const commands: fc.Arbitrary<Command> = fc.oneof(
   fc.tuple(fc.constant('SET'), key, value),
   fc.tuple(fc.constant('SET'), key, value, fc.constant('PX'), ms),
   fc.tuple(fc.constant('PEXPIRE'), key, ms),
+  fc.tuple(fc.constant('SETRANGE'), text, fc.integer({ min: 0, max: 9 }).map(String), fc.constantFrom('a', 'bcd')),
+  fc.tuple(fc.constant('RENAME'), text, text),
+  fc.tuple(fc.constantFrom('GET', 'PTTL'), text),
+  fc.tuple(fc.constant('PEXPIRE'), text, fc.constant('60000')),
   fc.tuple(fc.constantFrom('HGET', 'HDEL'), key, field),
   fc.tuple(fc.constantFrom('HMGET', 'HDEL'), key, field, field),
   fc.tuple(fc.constant('HSET'), key, field, value),
@@ -94,12 +100,21 @@ const own: Readonly<Record<string, fc.Arbitrary<Step>>> = {
       fc.constantFrom(1_500, 4),
       fc.constantFrom('channel1', 'channel2'),
     ),
-    fc.tuple(suffix, token, fc.constantFrom(-1, 50_000), fc.constantFrom('0', '0', '1')),
+    fc.tuple(suffix, token, fc.constantFrom(-1, 50_000), fc.constantFrom('0', '0', '1'), fc.constantFrom('0', '1')),
   ),
   fill: atEach(
     fc.constant([]),
-    fc.tuple(suffix, token, fc.constantFrom(60_000, 70_000), value, value, fc.constantFrom(3, 0)),
+    fc.tuple(
+      suffix,
+      token,
+      fc.constantFrom(60_000, 70_000),
+      value,
+      value,
+      fc.constantFrom(3, 0),
+      fc.constantFrom('0', '1'),
+    ),
   ),
+  attach: atOne(fc.tuple(suffix, token)),
   surrender: atOne(fc.tuple(suffix, token)),
   fence: fc.tuple(names, fc.tuple(token, fc.constantFrom(-1, 30_000))),
   release: fc.tuple(names, fc.tuple(token)),
@@ -111,7 +126,11 @@ const steps: fc.Arbitrary<Command> = fc.oneof(
     fc
       .tuple(fc.constantFrom('run1', 'run1', 'run2'), fc.constantFrom('e1', 'e2'), args)
       .map(([run, epoch, [places, rest]]): Command => {
-        const keys = ['fences', ...places.flatMap((each) => [each, `{${each}}:guard`])];
+        const keys = [
+          'fences',
+          ...places.flatMap((each) => [each, `{${each}}:guard`]),
+          ...(step === 'attach' ? ['s'] : []),
+        ];
         return ['EVAL', textOf(step), keys.length, ...keys, run, epoch, 40_000, ...rest];
       }),
   ),
@@ -147,6 +166,7 @@ describe('the simulated Redis answers as the real one', () => {
       fc.oneof(
         { arbitrary: steps, weight: 8 },
         { arbitrary: fc.tuple(fc.constant('DEL'), fc.constantFrom('a', '{a}:guard', 'fences')), weight: 1 },
+        { arbitrary: fc.constant<Command>(['SET', 's', 'bytes', 'PX', '60000']), weight: 1 },
         { arbitrary: fc.constantFrom<Command>(['SET', '{b}:guard', 'foreign'], ['DEL', '{b}:guard']), weight: 1 },
         { arbitrary: fc.constantFrom<Command>(opened, ['HGETALL', '{a}:guard'], ['HGETALL', 'fences']), weight: 2 },
       ),

@@ -1,0 +1,70 @@
+import type { Segment, SegmentSource, Together } from '../../src/cache/composition.ts';
+import type { Key } from '../../src/cache/key.ts';
+import type { Loaded } from '../../src/cache/read-through.ts';
+import { Rope, toBuffer } from '../../src/cache/rope.ts';
+import type { Queryable } from '../../src/database/database.ts';
+import { list, rows, rowsThere, segmentKey } from './data.ts';
+import { statements } from './database/statements.ts';
+
+/** The list of all rows, a segment for each. */
+export class SimulatedList implements SegmentSource {
+  readonly #database: Pick<Queryable, 'query'>;
+  readonly #ttlMs: () => number;
+  readonly #looksOnce: (blind: boolean) => void;
+
+  /** `looksOnce` is told when versions would be looked up for the second time. */
+  constructor(database: Pick<Queryable, 'query'>, ttlMs: () => number, looksOnce: (blind: boolean) => void) {
+    this.#database = database;
+    this.#ttlMs = ttlMs;
+    this.#looksOnce = looksOnce;
+  }
+
+  async segments(): Promise<readonly Key[]> {
+    return keysIn(await this.#read(rowsThere));
+  }
+
+  segmentsOf(meta: string): readonly Key[] {
+    return keysIn(meta);
+  }
+
+  async loadSegment(key: Key): Promise<Loaded> {
+    return { ...toSegment(await this.#read(key)), ttlMs: this.#ttlMs(), expiresTogether: true };
+  }
+
+  async loadTogether(keys: readonly Key[]): Promise<Together> {
+    const text = await this.#read(rowsThere);
+    const there = new Map(text.split(' ').map((row) => [keysIn(row)[0], row]));
+    this.#looksOnce(true);
+    return { keys: keysIn(text), loaded: new Map(keys.map((key) => [key, toSegment(there.get(key) ?? '')])) };
+  }
+
+  async loadWhole(): Promise<Loaded> {
+    const text = await this.#read(list);
+    return { value: Buffer.from(text), meta: metaOf(text), ttlMs: this.#ttlMs() };
+  }
+
+  join(_keys: readonly Key[], segments: readonly Segment[]): Loaded {
+    this.#looksOnce(false);
+    const texts = segments.map(({ value }) => toBuffer(value).toString()).filter((text) => text !== '');
+    const value = new Rope([Buffer.from('['), Buffer.from(texts.join(' ')), Buffer.from(']')], []);
+    return { value, meta: metaOf(toBuffer(value).toString()), ttlMs: this.#ttlMs() };
+  }
+
+  async #read(what: string): Promise<string> {
+    const [[value] = []] = await this.#database.query(statements.read, [what]);
+    return String(value);
+  }
+}
+
+/** The rows that a text shows. */
+function keysIn(text: string): readonly Key[] {
+  return rows.filter((row) => text.includes(`${row}=`)).map(segmentKey);
+}
+
+function toSegment(text: string): Segment {
+  return { value: Buffer.from(text), meta: metaOf(text) };
+}
+
+export function metaOf(value: string): string {
+  return `of ${value}`;
+}
