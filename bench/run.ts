@@ -13,6 +13,7 @@ import type { DatabaseFlavour } from '../test/harness/database-server.ts';
 import { drawChart } from './chart.ts';
 import { checkOut } from './checkouts.ts';
 import { hasWrk } from './load/wrk.ts';
+import { latencyPaths } from './paths/latency.ts';
 import { type Options, type Path, service } from './paths/path.ts';
 import { growthPaths } from './paths/growth.ts';
 import { missPaths } from './paths/misses.ts';
@@ -36,7 +37,7 @@ const { values, positionals } = parseArgs({
   },
 });
 
-const all: readonly Path[] = [...readPaths, ...writePaths, ...growthPaths, ...missPaths];
+const all: readonly Path[] = [...readPaths, ...writePaths, ...growthPaths, ...missPaths, ...latencyPaths];
 const chosen = values.path === undefined ? all : all.filter(({ name }) => values.path?.split(',').includes(name));
 if (chosen.length === 0) throw new Error(`--path must be one of ${all.map(({ name }) => name).join(', ')}`);
 if (!hasWrk) throw new Error('wrk is needed: apt-get install wrk');

@@ -76,12 +76,12 @@ async function addEntries({ redis }: Stage, count: number): Promise<void> {
 }
 
 async function measure(stage: Stage, server: PinnedProcess, rows: number, { seconds }: Options): Promise<Sample> {
-  const [cpu, redis] = [server.cpuMicros(), await stage.redisCpuMicros()];
+  const [cpu, redis] = [server.cpuMicros(), (await stage.redisWork()).cpuMicros];
   const { requests, perSecond } = await measureReads(server.port, { rows, connections, seconds, mostRefused });
   return {
     rate: perSecond,
     cpu: (server.cpuMicros() - cpu) / requests,
-    redisCpu: ((await stage.redisCpuMicros()) - redis) / requests,
+    redisCpu: ((await stage.redisWork()).cpuMicros - redis) / requests,
     residentMb: server.residentMb(),
   };
 }

@@ -109,14 +109,14 @@ async function addRows({ environment }: Stage, greatest: number): Promise<number
 
 async function measureMisses(stage: Stage, server: PinnedProcess, ids: Ids, seconds: number): Promise<Sample> {
   const { file, count } = ids.next(stage);
-  const [cpu, redis, database] = [server.cpuMicros(), await stage.redisCpuMicros(), stage.databaseCpuMicros()];
+  const [cpu, redis, database] = [server.cpuMicros(), (await stage.redisWork()).cpuMicros, stage.databaseCpuMicros()];
   const load = { connections, pathsFile: file, order: 'in-turn' } as const;
   const { requests, perSecond } = await measurePeak(server.port, load, seconds);
   if (requests > count) throw new Error(`${requests} requests for ${count} ids: some were hits`);
   return {
     rate: perSecond,
     cpu: (server.cpuMicros() - cpu) / requests,
-    redisCpu: ((await stage.redisCpuMicros()) - redis) / requests,
+    redisCpu: ((await stage.redisWork()).cpuMicros - redis) / requests,
     databaseCpu: (stage.databaseCpuMicros() - database) / requests,
   };
 }
@@ -151,13 +151,13 @@ async function measureRebuild(stage: Stage, server: PinnedProcess, seconds: numb
     count += 1;
     const body = JSON.stringify({ title: `rebuild ${Math.random()}` });
     await ask(agent, server.port, 'PUT', '/cache/posts/1', body);
-    const [cpu, redis, database] = [server.cpuMicros(), await stage.redisCpuMicros(), stage.databaseCpuMicros()];
+    const [cpu, redis, database] = [server.cpuMicros(), (await stage.redisWork()).cpuMicros, stage.databaseCpuMicros()];
     const { ms, firstByteMs, status } = await ask(agent, server.port, 'GET', '/cache/posts');
     if (!status.includes('stored')) throw new Error(`the list was not built anew: ${status}`);
     sums.ms += ms;
     sums.firstByteMs += firstByteMs;
     sums.cpu += server.cpuMicros() - cpu;
-    sums.redisCpu += (await stage.redisCpuMicros()) - redis;
+    sums.redisCpu += (await stage.redisWork()).cpuMicros - redis;
     sums.databaseCpu += stage.databaseCpuMicros() - database;
   } while (performance.now() < until);
   agent.destroy();

@@ -21,7 +21,8 @@ interface Read {
   readonly alone?: true;
 }
 
-const items = (posts: number): string[] => Array.from({ length: posts }, (_, index) => `/cache/posts/${index + 1}`);
+export const items = (posts: number): string[] =>
+  Array.from({ length: posts }, (_, index) => `/cache/posts/${index + 1}`);
 const withoutMemory = { MEMORY_TIER_MB: '1' };
 
 function atLeast(least: number, to = 'raw'): Target {
@@ -120,36 +121,56 @@ export const readPaths: readonly Path[] = reads.map((read) => ({
 }));
 
 async function runRead(stage: Stage, read: Read, options: Options): Promise<Rounds> {
-  const servers = new Map<string, PinnedProcess>();
+  const servers = await openServers(stage, options.checkouts, read.settings);
   try {
-    for (const [name, checkout] of options.checkouts) {
-      servers.set(name, await startService(stage, read.settings, checkout));
-    }
     const first = [...servers.values()][0];
     if (first === undefined) throw new Error('no checkout is given');
     const paths = read.paths(stage.posts);
-    await settled(first.port);
-    for (const { port } of servers.values()) await warm(port, paths);
-    const probe = await fetch(`http://127.0.0.1:${first.port}${paths[0]}`);
-    const body = Buffer.from(await probe.arrayBuffer());
-    const raw = await startRaw(stage, body);
-    servers.set('raw', raw);
+    const probe = await settle(stage, servers, paths);
+    const raw = servers.get('raw') ?? first;
     if (options.withPeers && read.alone !== true) {
       if (hasNginx) servers.set('nginx', await startNginx(stage, raw));
       for (const peer of peers) servers.set(peer, await startPeer(stage, peer));
       for (const { port } of servers.values()) await warm(port, paths);
     }
     const load = loadOf(stage, read, paths);
-    const headers = read.conditional === true ? { 'If-None-Match': probe.headers.get('etag') ?? '' } : {};
+    const headers = read.conditional === true ? { 'If-None-Match': probe.etag } : {};
     const candidates: Candidate[] = [...servers].map(([name, server]) => ({
       name,
       measure: () => measure(stage, server, { ...load, headers: name === 'raw' ? {} : headers }, options.seconds),
     }));
     if (read.conditional === true) candidates.push(await fullAnswer(stage, first, load, options));
+    if (process.env['BENCH_PROFILE'] !== undefined) process.kill(first.pid, 'SIGWINCH');
     return await runRounds(candidates, options.rounds);
   } finally {
     for (const server of servers.values()) await server.stop();
   }
+}
+
+/** The service of each checkout. */
+export async function openServers(
+  stage: Stage,
+  checkouts: Options['checkouts'],
+  settings?: Read['settings'],
+): Promise<Map<string, PinnedProcess>> {
+  const servers = new Map<string, PinnedProcess>();
+  for (const [name, checkout] of checkouts) servers.set(name, await startService(stage, settings, checkout));
+  return servers;
+}
+
+/** Until hits are answered, all paths are warm, and a raw server with the same body stands beside the services. */
+export async function settle(
+  stage: Stage,
+  servers: Map<string, PinnedProcess>,
+  paths: readonly string[],
+): Promise<{ etag: string }> {
+  for (const { port } of servers.values()) await settled(port);
+  // What the first asking has loaded is in L1 by the second, and what is made of it once is made.
+  for (const { port } of servers.values()) for (let time = 0; time < 3; time += 1) await warm(port, paths);
+  const [first] = servers.values();
+  const probe = await fetch(`http://127.0.0.1:${first?.port}${paths[0]}`);
+  servers.set('raw', await startRaw(stage, Buffer.from(await probe.arrayBuffer())));
+  return { etag: probe.headers.get('etag') ?? '' };
 }
 
 function loadOf(stage: Stage, { name, connections, order = 'random' }: Read, paths: readonly string[]): Load {
@@ -170,16 +191,18 @@ async function fullAnswer(stage: Stage, server: PinnedProcess, load: Load, optio
 }
 
 async function measure(stage: Stage, server: PinnedProcess, load: Load, seconds: number) {
-  const [cpu, redis] = [server.cpuMicros(), await stage.redisCpuMicros()];
+  const [cpu, before] = [server.cpuMicros(), await stage.redisWork()];
   const { requests, perSecond } = await measurePeak(server.port, load, seconds);
+  const after = await stage.redisWork();
   return {
     rate: perSecond,
     cpu: (server.cpuMicros() - cpu) / requests,
-    redisCpu: ((await stage.redisCpuMicros()) - redis) / requests,
+    redisCpu: (after.cpuMicros - before.cpuMicros) / requests,
+    // Commands that Redis reads at once: how well they are batched.
+    together: (after.commands - before.commands) / (after.reads - before.reads),
   };
 }
 
-/** Twice: what the first asking has loaded is in L1 by the second. */
 async function warm(port: number, paths: readonly string[]): Promise<void> {
   for (let at = 0; at < paths.length; at += 50) {
     await Promise.all(

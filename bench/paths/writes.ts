@@ -50,14 +50,14 @@ async function runWrites(stage: Stage, options: Options): Promise<Rounds> {
 }
 
 async function measureService(stage: Stage, server: PinnedProcess, seconds: number) {
-  const [cpu, redis, database] = [server.cpuMicros(), await stage.redisCpuMicros(), stage.databaseCpuMicros()];
+  const [cpu, redis, database] = [server.cpuMicros(), (await stage.redisWork()).cpuMicros, stage.databaseCpuMicros()];
   const { requests, perSecond } = await measureUpdates(server.port, connections, stage.posts, seconds);
   // What was under way when the load ended is done once the list can be cached again.
   await settled(server.port, '/cache/posts?limit=1');
   return {
     rate: perSecond,
     cpu: (server.cpuMicros() - cpu) / requests,
-    redisCpu: ((await stage.redisCpuMicros()) - redis) / requests,
+    redisCpu: ((await stage.redisWork()).cpuMicros - redis) / requests,
     databaseCpu: (stage.databaseCpuMicros() - database) / requests,
   };
 }

@@ -10,8 +10,12 @@ import { root, type Stage } from './stage.ts';
 /** The service as it is deployed; `checkout` is a folder in which it was built. */
 export function startService(stage: Stage, settings: Readonly<Record<string, string>> = {}, checkout = root) {
   const profile = process.env['BENCH_PROFILE'];
-  const flags = profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`];
-  const environment = { ...stage.environment, ...settings };
+  const flags = profile === undefined ? [] : ['--import', join(root, 'bench/stage/profile.ts')];
+  const environment = {
+    ...stage.environment,
+    ...settings,
+    ...(profile === undefined ? {} : { BENCH_PROFILE: profile }),
+  };
   return startPinned(serverCore, [process.execPath, ...flags, 'dist/main.js', 'serve'], environment, checkout);
 }
 

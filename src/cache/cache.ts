@@ -2,6 +2,7 @@ import { Audit } from './audit.ts';
 import { publish } from './channels.ts';
 import type { Clock } from './clock.ts';
 import { type Composition, SegmentComposition, type SegmentSource } from './composition.ts';
+import type { FastReader } from './held-reads.ts';
 import type { Key, KeyName } from './key.ts';
 import { MemoryTier } from './memory-tier.ts';
 import type { Outbox } from './outbox.ts';
@@ -74,6 +75,11 @@ export class Cache {
       },
       source,
     );
+  }
+
+  /** See `ReadThrough.readFast`. */
+  readFast(key: Key, load: Load, reader: FastReader, composition?: Composition): boolean {
+    return this.#reads.readFast(key, { load, composition }, reader);
   }
 
   /** See `WriteFence.write`. */

@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache';
 import { type Key, type KeyName, splitKey } from './key.ts';
 import { Notices } from './notices.ts';
 import { type Bytes, toBuffer } from './rope.ts';
-import type { Acquired, AcquireOptions, CacheStore, Entry, Fill, Filled } from './store.ts';
+import type { Acquired, AcquireOptions, CacheStore, Entry, Fill, Filled, Found, VersionClaim } from './store.ts';
 
 /**
  * The store of the embedded default: the protocol in one process, without a server. Everything happens between two
@@ -35,9 +35,23 @@ export class MemoryStore implements CacheStore {
     return this.#current(key)?.version ?? null;
   }
 
+  async confirm(
+    claims: readonly VersionClaim[],
+    tell: (at: number, isCurrent: boolean | undefined) => void,
+  ): Promise<void> {
+    for (const [at, { key, version }] of claims.entries()) tell(at, this.#current(key)?.version === version);
+  }
+
   async read(key: Key): Promise<Entry | null> {
     const stored = this.#current(key);
     return stored === undefined ? null : this.#toEntry(stored);
+  }
+
+  async readAll(keys: readonly Key[], tell: (at: number, found: Found) => void): Promise<void> {
+    for (const [at, key] of keys.entries()) {
+      const stored = this.#current(key);
+      tell(at, (stored === undefined ? null : this.#toEntry(stored)) ?? 'absent');
+    }
   }
 
   async acquire(key: Key, leaseMs: number, { renew, composes }: AcquireOptions = {}): Promise<Acquired> {

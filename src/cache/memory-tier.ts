@@ -21,7 +21,8 @@ export class MemoryTier {
   constructor(maxBytes: number) {
     this.#entries = new LRUCache<Key, HeldEntry>({
       maxSize: maxBytes,
-      sizeCalculation: (held, key) => held.value.length + held.meta.length + key.length + entryOverheadBytes,
+      sizeCalculation: ({ value, meta }, key) =>
+        value.length + Math.min(value.length, mostPreparedBytes) + meta.length + key.length + entryOverheadBytes,
     });
   }
 
@@ -39,7 +40,7 @@ export class MemoryTier {
   /** Keeps what was asked of the store at `askedAt`; the time the answer took is counted against its time to live. */
   keep(key: Key, entry: Entry<Bytes>, askedAt: number): HeldEntry {
     const { ttlMs, ...rest } = entry;
-    const held = { ...rest, expiresAt: askedAt + ttlMs };
+    const held: HeldEntry = { ...rest, expiresAt: askedAt + ttlMs, prepared: undefined, question: undefined };
     this.#entries.set(key, held);
     if (held.value.length >= largeBytes) this.#remember(key, held);
     else this.#elsewhere.delete(key);
@@ -71,6 +72,10 @@ export class MemoryTier {
 export interface HeldEntry extends Omit<Entry<Bytes>, 'ttlMs'> {
   /** On the clock of `Clock.now`. */
   readonly expiresAt: number;
+  /** What the one who sends the value has made of it, once; it goes when the entry goes. See `mostPreparedBytes`. */
+  prepared: object | undefined;
+  /** See `held-reads.ts`. */
+  question: object | undefined;
 }
 
 interface Elsewhere {
@@ -81,5 +86,8 @@ interface Elsewhere {
 const largeBytes = 16 * 1024;
 const leastElsewhere = 1_000;
 
-/** Roughly what an entry costs beside its bytes: map slot, object, version string. */
-const entryOverheadBytes = 256;
+/** The most that is kept in `prepared` of the bytes of a value. It counts against the bound, whether or not it is there. */
+export const mostPreparedBytes = 16 * 1024;
+
+/** Roughly what an entry costs beside its bytes: map slot, objects, version, headers. */
+const entryOverheadBytes = 1_024;

@@ -1,7 +1,11 @@
+import { Attachments } from './attachments.ts';
 import type { Audit } from './audit.ts';
 import { cacheChannel, publish, type BypassReason } from './channels.ts';
-import { type Clock, pause } from './clock.ts';
+import type { Clock } from './clock.ts';
 import type { Composition } from './composition.ts';
+import { FastReads } from './fast-reads.ts';
+import { Forecast } from './forecast.ts';
+import type { FastReader } from './held-reads.ts';
 import { type Key, splitKey } from './key.ts';
 import type { HeldEntry, MemoryTier } from './memory-tier.ts';
 import { isAbsent } from './negative.ts';
@@ -41,12 +45,11 @@ export class ReadThrough {
   readonly #clock: Clock;
   readonly #options: ReadThroughOptions;
   readonly #flights: SingleFlight<Landing>;
+  readonly #fastReads: FastReads;
+  readonly #forecast = new Forecast();
+  readonly #attachments: Attachments;
   /** The keys that this process loads anew in the background. */
   readonly #refreshing = new Set<Key>();
-  /** The version that was composed last here, by key. */
-  readonly #composed = new Map<Key, string>();
-  /** Share of the latest reads that the store had nothing for, from 0 to 1; the older, the less they count. */
-  #missShare = 0;
 
   constructor(store: CacheStore, memory: MemoryTier, audit: Audit, clock: Clock, options: ReadThroughOptions) {
     this.#audit = audit;
@@ -54,7 +57,21 @@ export class ReadThrough {
     this.#memory = memory;
     this.#clock = clock;
     this.#options = options;
+    this.#attachments = new Attachments(store, clock);
     this.#flights = new SingleFlight<Landing>(clock);
+    this.#fastReads = new FastReads({
+      store,
+      clock,
+      memory,
+      forecast: this.#forecast,
+      confirmed: (key, held, source) => this.#confirmed(key, held, source),
+      served: (key, entry, source) => this.#served(key, entry, source),
+    });
+  }
+
+  /** See `FastReads.read`; `false` also while someone is on the whole way for `key`. */
+  readFast(key: Key, source: Source, reader: FastReader): boolean {
+    return !this.#flights.has(key) && this.#fastReads.read(key, source, reader);
   }
 
   /**
@@ -90,31 +107,40 @@ export class ReadThrough {
 
   /** Validate, then read. `null` on a miss, and where `acquire` is to decide. */
   async #lookUp(key: Key, source: Source): Promise<Landing | null> {
+    const hint = this.#forecast.take(key);
+    if (hint === 'unanswered') throw new StoreUnavailable('the store did not answer on the short way');
+    if (hint === 'absent') return null;
     const askedAt = this.#clock.now();
     const held = this.#memory.get(key, askedAt);
     if (held !== undefined && (await this.#store.validate(key)) === held.version) {
-      if (cacheChannel.hasSubscribers) publish({ type: 'hit', key, tier: 'memory', negative: isAbsent(held) });
-      const ttlMs = Math.max(0, held.expiresAt - this.#clock.now());
-      this.#refreshWhenDue(key, ttlMs, held.loadMs, source);
-      this.#audit.consider(key, held, source);
+      const ttlMs = this.#confirmed(key, held, source);
       return { value: held.value, meta: held.meta, outcome: { kind: 'hit', ttlMs } };
     }
     // What is put together may be too much for one reply: `acquire` tells which it is.
-    if (source.composition !== undefined || this.#missShare > expectedMisses) return null;
+    if (source.composition !== undefined || this.#forecast.expectsMiss) return null;
     const readAt = this.#clock.now();
     const entry = await this.#store.read(key);
     if (entry === null) return null;
-    this.#learn('hit');
+    this.#forecast.learn('hit');
     return this.#hit(key, entry, readAt, source);
   }
 
-  #learn(found: 'hit' | 'miss'): void {
-    this.#missShare += ((found === 'miss' ? 1 : 0) - this.#missShare) / countedReads;
+  /** What a hit in memory entails. Returns its time to live in milliseconds. */
+  #confirmed(key: Key, held: HeldEntry, source: Source): number {
+    if (cacheChannel.hasSubscribers) publish({ type: 'hit', key, tier: 'memory', negative: isAbsent(held) });
+    const ttlMs = Math.max(0, held.expiresAt - this.#clock.now());
+    this.#refreshWhenDue(key, ttlMs, held.loadMs, source);
+    this.#audit.consider(key, held, source);
+    return ttlMs;
+  }
+
+  #served(key: Key, entry: Entry<Bytes>, source: Source): void {
+    this.#refreshWhenDue(key, entry.ttlMs, entry.loadMs, source);
+    this.#audit.consider(key, entry, source);
   }
 
   #hit(key: Key, entry: Entry<Bytes>, askedAt: number, source: Source): Landing {
-    this.#refreshWhenDue(key, entry.ttlMs, entry.loadMs, source);
-    this.#audit.consider(key, entry, source);
+    this.#served(key, entry, source);
     this.#memory.keep(key, entry, askedAt);
     if (cacheChannel.hasSubscribers) publish({ type: 'hit', key, tier: 'store', negative: isAbsent(entry) });
     return { value: entry.value, meta: entry.meta, outcome: { kind: 'hit', ttlMs: entry.ttlMs } };
@@ -164,7 +190,7 @@ export class ReadThrough {
   }
 
   async #settle(key: Key, acquired: Settled, source: Source, askedAt: number): Promise<Landing | 'torn'> {
-    this.#learn(acquired.kind === 'hit' || acquired.kind === 'version' ? 'hit' : 'miss');
+    this.#forecast.learn(acquired.kind === 'hit' || acquired.kind === 'version' ? 'hit' : 'miss');
     switch (acquired.kind) {
       case 'hit':
         return this.#hit(key, acquired.entry, askedAt, source);
@@ -245,19 +271,8 @@ export class ReadThrough {
     if (cacheChannel.hasSubscribers) {
       publish({ type: 'fill', key, bytes: value?.length ?? 0, loadMs, negative: isAbsent(loaded) });
     }
-    if (isComposed) void this.#attachWhenQuiet(key, token, loaded.value);
+    if (isComposed) void this.#attachments.attachWhenQuiet(key, token, loaded.value);
     return true;
-  }
-
-  /** Others read the string under the key too. It is written once nobody has changed the value for a while. */
-  async #attachWhenQuiet(key: Key, version: string, value: Bytes): Promise<void> {
-    if (value.length > mostAttachedBytes) return;
-    this.#composed.set(key, version);
-    await pause(this.#clock, Math.max(leastQuietMs, (value.length / quietBytes) * 1_000));
-    if (this.#composed.get(key) !== version) return;
-    this.#composed.delete(key);
-    // A store that is away just now: the version does without.
-    await this.#store.attach(key, version, value).catch(() => undefined);
   }
 
   async #bypass(key: Key, { load, composition }: Source, reason: BypassReason): Promise<Landing> {
@@ -301,22 +316,16 @@ export type Outcome =
 
 export interface Source {
   readonly load: Load;
-  readonly composition: Composition | undefined;
+  readonly composition?: Composition | undefined;
 }
 
 type Settled = Exclude<Acquired, { kind: 'wait' }>;
 type Landing = Omit<Answer, 'collapsed'>;
 
-const expectedMisses = 0.75;
-/** About so many of the latest reads make up the share of misses. */
-const countedReads = 32;
 /** Entries that were filled together must not expire together. */
 const ttlJitter = 0.1;
+/** A value that is torn so often is loaded beside the writers. */
 const mostTorn = 3;
-const leastQuietMs = 500;
-/** A second for so many bytes: what changes more often than that is not written. */
-const quietBytes = 2 * 1024 * 1024;
-const mostAttachedBytes = 256 * 1024 * 1024;
 /** Notices wake those who wait; they ask by themselves for the case that one was lost. */
 const firstPollMs = 10;
 const longestPollMs = 100;

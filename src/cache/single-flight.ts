@@ -44,6 +44,11 @@ export class SingleFlight<T> {
     return { landed: current.next.landed, leads: true };
   }
 
+  /** Whether a flight of `key` is in the air or at the gate. */
+  has(key: string): boolean {
+    return this.#flights.has(key);
+  }
+
   /** How many keys have a flight in the air or at the gate. */
   get size(): number {
     return this.#flights.size;

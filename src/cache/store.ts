@@ -14,8 +14,18 @@ export interface CacheStore {
   /** The version of the value under `key`, `null` when there is none that can be trusted. The linearization point of a hit. */
   validate(key: Key): Promise<string | null>;
 
+  /**
+   * Whether each version is still that of the value under its key, for many at once and without a promise for each: `tell`
+   * hears of each, by its place in `claims`; `undefined` where the store could not be asked. Resolves when all were told,
+   * and never rejects. `tell` must not throw.
+   */
+  confirm(claims: readonly VersionClaim[], tell: (at: number, isCurrent: boolean | undefined) => void): Promise<void>;
+
   /** Version, then value. `null` when there is none that can be trusted. */
   read(key: Key): Promise<Entry | null>;
+
+  /** The same for many at once, told as by `confirm`. */
+  readAll(keys: readonly Key[], tell: (at: number, found: Found) => void): Promise<void>;
 
   /**
    * Decides what a reader that missed does next; takes the lease when it is free. With `renew` a value that is there is no
@@ -71,6 +81,11 @@ export interface AcquireOptions {
   readonly composes?: boolean;
 }
 
+export interface VersionClaim {
+  readonly key: Key;
+  readonly version: string;
+}
+
 /** A value with what belongs to it. `value` is never written to after it was handed over. */
 export interface Entry<Value = Buffer> {
   readonly version: string;
@@ -82,6 +97,9 @@ export interface Entry<Value = Buffer> {
   /** How long loading the value took, in milliseconds. */
   readonly loadMs: number;
 }
+
+/** `absent`: there is none that can be trusted. `unanswered`: the store could not be asked. */
+export type Found = Entry | 'absent' | 'unanswered';
 
 export interface Fill {
   readonly value: Buffer | null;

@@ -6,6 +6,7 @@ import helmet from '@fastify/helmet';
 import { fastify, type FastifyBaseLogger, type FastifyInstance, type FastifyRequest, LogController } from 'fastify';
 import type { Outcome } from '../cache/read-through.ts';
 import { CatalogueError, type ErrorCode } from '../errors.ts';
+import { FastLane } from './fast-lane.ts';
 import { acceptAllMethods } from './methods.ts';
 import { answerProblem, problemType, statusOf, toProblem } from './problem.ts';
 import type { Sending } from './sending.ts';
@@ -15,6 +16,7 @@ declare module 'fastify' {
   interface FastifyInstance {
     /** The large answers that are on their way. */
     sending: Sending;
+    fastLane: FastLane;
   }
   interface FastifyRequest {
     /** What the cache did for this request, for the log. */
@@ -60,6 +62,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   });
   app.decorateRequest('cacheResult', undefined);
   app.decorate('sending', options.sending);
+  openFastLane(app, options);
   app.setValidatorCompiler(({ schema }) => compileSchema(Object(schema)));
   acceptAllMethods(app);
   // The body of a request to an unknown path is parsed too; what is wrong with it is of no interest.
@@ -87,6 +90,14 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   });
   if (options.logRequests) logRequests(app);
   return app;
+}
+
+/** Closed when requests are logged: the log is fastify's. What listens for requests when all is ready comes behind it. */
+function openFastLane(app: FastifyInstance, { logRequests: isLogged, origins, sending }: AppOptions): void {
+  const lane = new FastLane({ isOpen: !isLogged, origins, sending });
+  app.decorate('fastLane', lane);
+  app.addHook('onReady', async () => lane.attach(app.server));
+  app.addHook('preClose', async () => lane.close());
 }
 
 /**

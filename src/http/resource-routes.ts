@@ -9,7 +9,7 @@ import type { ResourceReader } from '../resources/reader.ts';
 import { type Fields, type Resource, writableColumns } from '../resources/resource.ts';
 import type { ResourceWriter } from '../resources/writer.ts';
 import { matchesNone, preconditionOf } from './conditional.ts';
-import { cacheStatus, sendEnvelope } from './envelope.ts';
+import { cacheStatus, hookHeadersOf, type PageOf, sendRead } from './envelope.ts';
 import { refuseOtherMethods } from './methods.ts';
 import { answerProblem } from './problem.ts';
 
@@ -23,6 +23,7 @@ export function addResourceRoutes(
   const { path } = resource;
   const itemPath = `${path}/:id`;
   addReads(app, resource, reader);
+  app.fastLane.serve(resource, reader);
   app.post(path, { schema: { body: bodySchema(resource, 'create') } }, async (request, reply) => {
     const fields = toFields(resource, 'create', request.body);
     const created = await writer.create(fields, idempotencyKey(request));
@@ -55,16 +56,12 @@ function addReads(app: FastifyInstance, resource: Resource, reader: ResourceRead
     const { limit, after } = pageOf(request);
     const isPage = limit !== undefined || after !== undefined;
     const answer = await (isPage ? reader.readPage(limit ?? standardLimit, after) : reader.readAll());
-    const { next } = readMeta(answer.meta);
-    const link =
-      next === undefined
-        ? {}
-        : { link: `<${resource.path}?limit=${limit ?? standardLimit}&after=${next}>; rel="next"` };
-    return sendRead(request, reply, answer, link);
+    const page = isPage ? { path: resource.path, limit: limit ?? standardLimit } : undefined;
+    return sendAnswer(app, request, reply, answer, page);
   });
   app.get(`${resource.path}/:id`, { errorHandler: onReadError }, async (request, reply) => {
     const answer = await reader.readItem(idOf(resource, request));
-    if (!isAbsent(answer)) return sendRead(request, reply, answer, {});
+    if (!isAbsent(answer)) return sendAnswer(app, request, reply, answer, undefined);
     request.cacheResult = answer.outcome.kind;
     reply.header('cache-status', cacheStatus(answer));
     throw new CatalogueError('NOT_FOUND', { params: { item: resource.label } });
@@ -80,21 +77,18 @@ function onReadError(error: unknown, request: FastifyRequest, reply: FastifyRepl
   void answerProblem(error, request, reply);
 }
 
-function sendRead(
+function sendAnswer(
+  app: FastifyInstance,
   request: FastifyRequest,
   reply: FastifyReply,
   answer: Answer,
-  link: { link?: string },
-): FastifyReply | undefined {
-  const { etag } = readMeta(answer.meta);
+  page: PageOf | undefined,
+): void {
   request.cacheResult = answer.outcome.kind;
-  // `no-cache` lets a browser keep the answer and makes it ask each time, which costs it a 304.
-  const headers = { etag, 'cache-status': cacheStatus(answer), 'cache-control': 'no-cache', ...link };
-  if (!matchesNone(request.headers['if-none-match'], etag)) {
-    return reply.code(304).headers(headers).send();
-  }
-  sendEnvelope(reply, answer, headers);
-  return undefined;
+  const hookHeaders = hookHeadersOf(reply);
+  app.fastLane.learn(request.headers.origin, hookHeaders);
+  const isKnown = !matchesNone(request.headers['if-none-match'], readMeta(answer.meta).etag);
+  sendRead(reply, answer, hookHeaders, { page, status: isKnown ? 304 : 200 });
 }
 
 const standardLimit = 20;

@@ -1,6 +1,5 @@
 import type { ServerResponse } from 'node:http';
 import { type Bytes, Rope } from '../cache/rope.ts';
-import { CatalogueError } from '../errors.ts';
 
 /**
  * The large values that are on their way to clients, each counted once however many take it. A client that is slow to take a
@@ -28,19 +27,20 @@ export class Sending {
     return this.#bytes;
   }
 
-  /** To be called before an answer is begun. Throws `CatalogueError` `OUTGOING_FULL`. */
-  begin(response: ServerResponse, value: Bytes): void {
+  /** To be called before an answer is begun. `false`: there is too much on its way already. */
+  begin(response: ServerResponse, value: Bytes): boolean {
     // One that is gone already tells of no end.
-    if (value.length < largeBytes || response.destroyed) return;
+    if (value.length < largeBytes || response.destroyed) return true;
     const buffers = value instanceof Rope ? value.sources : [value];
     const more = buffers.reduce((sum, buffer) => sum + (this.#uses.has(buffer) ? 0 : buffer.length), 0);
     // One alone may be larger than the bound.
-    if (this.#bytes > 0 && this.#bytes + more > this.#mostBytes) throw new CatalogueError('OUTGOING_FULL');
+    if (this.#bytes > 0 && this.#bytes + more > this.#mostBytes) return false;
     this.#bytes += more;
     for (const buffer of buffers) this.#uses.set(buffer, (this.#uses.get(buffer) ?? 0) + 1);
     response.setTimeout(this.#stallMs, () => response.destroy());
     // Holds on to the value too: without its rope the sources would not be found again.
     response.once('close', () => this.#end(value, buffers));
+    return true;
   }
 
   #end(_value: Bytes, buffers: readonly Buffer[]): void {

@@ -57,6 +57,8 @@ export class ClusterServers implements Servers {
     await Promise.all([...this.#servers.values()].map((server) => server.ping()));
   }
 
+  readonly only = undefined;
+
   async at<T>(place: Place, step: (server: Steps) => Promise<T>): Promise<T> {
     let asked: TrustedServer | undefined;
     for (let attempt = 1; ; attempt += 1) {

@@ -2,6 +2,7 @@ import { Redis, type RedisOptions } from 'ioredis';
 import { StoreUnavailable } from '../cache/store.ts';
 import { withDeadline } from '../deadline.ts';
 import { describeError } from '../errors.ts';
+import { isText, sendBatch } from './batch.ts';
 import {
   type Command,
   DeadlineExceeded,
@@ -47,15 +48,26 @@ class RedisConnection implements RedisLink {
   }
 
   async #send(commands: readonly Command[]): Promise<readonly Reply[]> {
+    try {
+      return (await (commands.every(isText) ? sendBatch(this.#client, commands) : this.#pipeline(commands))).map(
+        asReply,
+      );
+    } catch (error) {
+      // A master that was demoted goes on answering reads; Sentinels, or an address that moves, know the new one.
+      if (error instanceof Error && error.message.startsWith('READONLY')) this.reconnect(error.message);
+      throw error;
+    }
+  }
+
+  /** For commands that carry bytes. */
+  async #pipeline(commands: readonly Command[]): Promise<readonly unknown[]> {
     const pipeline = this.#client.pipeline();
     for (const [name, ...args] of commands) pipeline.callBuffer(name, ...args);
     const replies = await pipeline.exec();
     return commands.map((_, index) => {
       const [error, reply] = replies?.[index] ?? [new Error('the pipeline was not executed'), null];
-      if (error === null) return asReply(reply);
-      // A master that was demoted goes on answering reads; Sentinels, or an address that moves, know the new one.
-      if (error.message.startsWith('READONLY')) this.reconnect(error.message);
-      throw error;
+      if (error !== null) throw error;
+      return reply;
     });
   }
 

@@ -1,8 +1,9 @@
-import { type Entry, type Fill, type Filled, StoreUnavailable } from '../cache/store.ts';
+import { type Entry, type Fill, type Filled, type Found, StoreUnavailable } from '../cache/store.ts';
 import type { RedisLink, Reply } from './link.ts';
 import type { Place } from './place.ts';
 import { asArray, asBuffer, asNumber, asText } from './replies.ts';
 import { type Argument, evaluate, loadScript, type Script } from './script.ts';
+import { versionIn } from './version.ts';
 
 /**
  * Typed calls of the steps in `lua/` on the cached values: the only place that knows their arguments and replies. What
@@ -10,6 +11,7 @@ import { type Argument, evaluate, loadScript, type Script } from './script.ts';
  */
 
 const acquireScript = loadScript('prelude', 'acquire');
+const readScript = loadScript('read');
 const fillScript = loadScript('prelude', 'fill');
 const attachScript = loadScript('prelude', 'attach');
 const surrenderScript = loadScript('prelude', 'surrender');
@@ -113,6 +115,24 @@ function toAcquireReply(reply: Reply): AcquireReply {
     default:
       return { kind: 'bypass' };
   }
+}
+
+/** What each place holds; values of `most` bytes or more are left out. */
+export async function read(
+  { link, deadlineMs, trusted }: Pick<Call, 'link' | 'deadlineMs'> & { readonly trusted: string },
+  places: readonly Place[],
+  most: number,
+): Promise<(Found | 'long')[]> {
+  const keys = places.flatMap(({ value, guard }) => [value, guard]);
+  const args = [most, ...places.map(({ suffix }) => suffix)];
+  const [replies] = await evaluate(link, deadlineMs, readScript, [{ keys, args }]);
+  return asArray(replies).map((reply) => {
+    if (typeof reply === 'number') return reply === 0 ? 'absent' : 'long';
+    const [first, meta, loadMs, ttl, value] = asArray(reply);
+    const [version, ttlMs] = [versionIn(first, trusted), asNumber(ttl)];
+    if (version === null || ttlMs <= 0) return 'absent';
+    return { version, meta: asText(meta), loadMs: asNumber(loadMs), ttlMs, value: asBuffer(value) };
+  });
 }
 
 function toEntry([version, meta, loadMs, ttlMs]: readonly Reply[]): Omit<Entry, 'value'> {

@@ -14,6 +14,8 @@ export interface Servers {
   /** The run that is claimed, where there is one server. */
   readonly run: string | undefined;
   placeOf(key: Key): Place;
+  /** The server that has all places, where there is but one. */
+  readonly only: Steps | undefined;
   /** Runs a step on the server that has the place; maybe more than once, so it must be one that can be repeated. */
   at<T>(place: Place, step: (server: Steps) => Promise<T>): Promise<T>;
   /** Runs a deletion on each server that has some of the places; repeatable too. Rejects unless all were reached. */
@@ -52,6 +54,10 @@ export class OneServer implements Servers {
 
   get run(): string | undefined {
     return this.#server.run;
+  }
+
+  get only(): Steps {
+    return this.#server;
   }
 
   at<T>(_place: Place, step: (server: Steps) => Promise<T>): Promise<T> {

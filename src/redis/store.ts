@@ -10,18 +10,22 @@ import {
   type Entry,
   type Fill,
   type Filled,
+  type Found,
   StoreUnavailable,
+  type VersionClaim,
 } from '../cache/store.ts';
 import { type ClusterOptions, ClusterServers } from './cluster.ts';
 import type { EventLog } from '../realtime/event-log.ts';
 import { RedisEventLog } from './event-log.ts';
 import { Leases } from './leases.ts';
 import type { Bounds } from './event-scripts.ts';
-import type { Command, OpenLink, Reply, Subscribe } from './link.ts';
+import { ManyReads, tellEach } from './many-reads.ts';
+import type { Command, OpenLink, Subscribe } from './link.ts';
 import { type Place, preparedAt } from './place.ts';
 import { asArray, asBuffer, asNumber, asText } from './replies.ts';
 import * as scripts from './scripts.ts';
 import type { Call } from './scripts.ts';
+import { versionIn } from './version.ts';
 import type { TrustedCall } from './server.ts';
 import type { TrustedServerOptions } from './server-options.ts';
 import { OneServer, type Servers, type Steps } from './servers.ts';
@@ -35,6 +39,7 @@ export class RedisStore implements CacheStore {
   readonly #tokens = randomBytes(9).toString('base64url');
   readonly #notices = new Notices();
   readonly #channel = `energex:wake:${this.#tokens}`;
+  readonly #manyReads = new ManyReads();
   readonly #validations = new WeakMap<Steps, Validations>();
   readonly #leases = new WeakMap<Steps, Leases>();
   readonly #mostTogether: number;
@@ -73,12 +78,34 @@ export class RedisStore implements CacheStore {
   #validationsOn(server: Steps): Validations {
     const known = this.#validations.get(server);
     if (known !== undefined) return known;
-    const validations = new Validations((places) => this.#validateAll(server, places));
+    const validations = new Validations((places) => this.#versionsOn(server, places));
     this.#validations.set(server, validations);
     return validations;
   }
 
-  async #validateAll(server: Steps, places: readonly Place[]): Promise<(string | null)[]> {
+  async confirm(
+    claims: readonly VersionClaim[],
+    tell: (at: number, isCurrent: boolean | undefined) => void,
+  ): Promise<void> {
+    const { only } = this.#servers;
+    if (only === undefined) {
+      // Each node answers for its own, and sends us elsewhere for single keys.
+      await Promise.all(
+        claims.map(async ({ key, version }, at) => {
+          const current = await this.validate(key).catch(() => undefined);
+          tell(at, current === undefined ? undefined : current === version);
+        }),
+      );
+      return;
+    }
+    const places = claims.map(({ key }) => this.#servers.placeOf(key));
+    const versions = await this.#versionsOn(only, places).catch(() => undefined);
+    for (let at = 0; at < claims.length; at += 1) {
+      tell(at, versions === undefined ? undefined : versions[at] === claims[at]?.version);
+    }
+  }
+
+  async #versionsOn(server: Steps, places: readonly Place[]): Promise<readonly (string | null)[]> {
     return await server.withCommands(async ({ link, deadlineMs, trusted }) => {
       const commands = places.map(({ guard, suffix }): Command => ['HGET', guard, `version${suffix}`]);
       const replies = await link.send(deadlineMs, commands);
@@ -107,6 +134,14 @@ export class RedisStore implements CacheStore {
       if (ttlMs <= 0) return null;
       return { version, meta: asText(meta), loadMs: Number(asText(loadMs)), value: asBuffer(bytes), ttlMs };
     });
+  }
+
+  readAll(keys: readonly Key[], tell: (at: number, found: Found) => void): Promise<void> {
+    const { only } = this.#servers;
+    const places = keys.map((key) => this.#servers.placeOf(key));
+    // Each node of a cluster answers for its own, and sends us elsewhere for single keys.
+    const one = (at: number): Promise<Entry | null> => this.read(keys[at] ?? '');
+    return only === undefined ? tellEach(keys.keys(), one, tell) : this.#manyReads.read(only, places, one, tell);
   }
 
   async acquire(key: Key, leaseMs: number, options: AcquireOptions = {}): Promise<Acquired> {
@@ -311,11 +346,4 @@ const releasedAtOnce = 50;
 
 function escapeGlob(text: string): string {
   return text.replaceAll(/[\\*?[\]^-]/g, String.raw`\$&`);
-}
-
-/** A version given out under another run of a server, or for another database, is none. */
-function versionIn(reply: Reply | undefined, trusted: string): string | null {
-  if (reply === null) return null;
-  const version = asText(reply);
-  return version.startsWith(trusted) ? version : null;
 }

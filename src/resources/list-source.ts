@@ -26,6 +26,11 @@ export class ListSource implements SegmentSource {
     this.#columns = { createdAt: columns.indexOf('created_at'), id: columns.indexOf('id') };
   }
 
+  /** Whether the list is known not to be worth segments. */
+  get isWhole(): boolean {
+    return this.#isWhole;
+  }
+
   async segments(): Promise<readonly Key[] | undefined> {
     if (this.#isWhole) return undefined;
     const [row] = await this.#database.query(this.#statements.selectRange);

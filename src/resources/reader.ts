@@ -1,7 +1,8 @@
 import type { Cache } from '../cache/cache.ts';
 import type { Composition } from '../cache/composition.ts';
+import type { FastReader } from '../cache/held-reads.ts';
 import { absentValue } from '../cache/negative.ts';
-import type { Answer, Loaded } from '../cache/read-through.ts';
+import type { Answer, Load, Loaded } from '../cache/read-through.ts';
 import type { Database, Row } from '../database/database.ts';
 import { cursorAfter, decodeCursor, encodeCursor, pageStart } from './cursor.ts';
 import { ListSource } from './list-source.ts';
@@ -20,6 +21,7 @@ export class ResourceReader {
   readonly #database: Database;
   readonly #statements: Statements;
   readonly #list: ListSource;
+  readonly #loadList: Load = () => this.#list.loadWhole();
   readonly #composition: Composition | undefined;
   readonly #items: ItemRows;
 
@@ -35,28 +37,58 @@ export class ResourceReader {
 
   /** One row. Its bytes are `null` in JSON when there is none: see `cache/negative.ts`. */
   readItem(id: string): Promise<Answer> {
-    return this.#cache.read(this.#resource.itemKey(id), () => this.#loadItem(id));
+    return this.#cache.read(this.#resource.itemKey(id), this.#itemLoad(id));
+  }
+
+  /** The short way to a row that this process holds: see `ReadThrough.readFast`. */
+  readFastItem(id: string, reader: FastReader): boolean {
+    return this.#cache.readFast(this.#resource.itemKey(id), this.#itemLoad(id), reader);
+  }
+
+  /** The same for the list. */
+  readFastList(reader: FastReader): boolean {
+    return this.#cache.readFast(this.#resource.listKey, this.#loadList, reader, this.#listComposition);
+  }
+
+  /** The same for a page; a cursor that is none is the cursor of no page that anyone holds. */
+  readFastPage(limit: number, after: string | undefined, reader: FastReader): boolean {
+    const key = this.#resource.pageKey(limit, after);
+    return this.#cache.readFast(key, this.#pageLoad(limit, after), reader);
   }
 
   /** All rows, newest first. */
   readAll(): Promise<Answer> {
-    return this.#cache.read(this.#resource.listKey, () => this.#list.loadWhole(), this.#composition);
+    return this.#cache.read(this.#resource.listKey, this.#loadList, this.#listComposition);
+  }
+
+  /** A list that is known to be short is not put together. */
+  get #listComposition(): Composition | undefined {
+    return this.#list.isWhole ? undefined : this.#composition;
   }
 
   /** Up to `limit` rows behind the cursor. Throws `CatalogueError` `INVALID_PARAMETER` for a cursor that is none. */
   async readPage(limit: number, after: string | undefined): Promise<Answer> {
-    const cursor = after === undefined ? undefined : decodeCursor(after);
-    const { start, params } = pageStart(cursor);
-    const sql = this.#statements.selectPage(limit + 1, start);
-    return await this.#cache.read(this.#resource.pageKey(limit, after), async () => {
-      const rows = await this.#database.query(sql, params);
-      const page = rows.slice(0, limit);
-      const last = page.at(-1);
-      // One row more than asked for tells whether there is a next page.
-      const more = last !== undefined && rows.length > limit;
-      const next = more ? encodeCursor(cursorAfter(last, Object.keys(this.#resource.columns))) : undefined;
-      return this.#toLoaded(this.#toJsonArray(page), this.#resource.ttl.list, next);
-    });
+    if (after !== undefined) decodeCursor(after);
+    return await this.#cache.read(this.#resource.pageKey(limit, after), this.#pageLoad(limit, after));
+  }
+
+  #itemLoad(id: string): Load {
+    return () => this.#loadItem(id);
+  }
+
+  #pageLoad(limit: number, after: string | undefined): Load {
+    return () => this.#loadPage(limit, after);
+  }
+
+  async #loadPage(limit: number, after: string | undefined): Promise<Loaded> {
+    const { start, params } = pageStart(after === undefined ? undefined : decodeCursor(after));
+    const rows = await this.#database.query(this.#statements.selectPage(limit + 1, start), params);
+    const page = rows.slice(0, limit);
+    const last = page.at(-1);
+    // One row more than asked for tells whether there is a next page.
+    const more = last !== undefined && rows.length > limit;
+    const next = more ? encodeCursor(cursorAfter(last, Object.keys(this.#resource.columns))) : undefined;
+    return this.#toLoaded(this.#toJsonArray(page), this.#resource.ttl.list, next);
   }
 
   async #loadItem(id: string): Promise<Loaded> {

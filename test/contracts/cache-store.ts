@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { type Key, partOf } from '../../src/cache/key.ts';
 import { Rope } from '../../src/cache/rope.ts';
-import type { CacheStore, Entry, Fill } from '../../src/cache/store.ts';
+import type { CacheStore, Entry, Fill, Found } from '../../src/cache/store.ts';
 
 /** One implementation of the port, ready to be used. */
 export interface StoreUnderTest {
@@ -81,6 +81,25 @@ export function describeCacheStore(name: string, open: () => Promise<StoreUnderT
       const versions = await Promise.all(keys.map((each) => put(each, each)));
       const validated = await Promise.all([...keys, `${key}:none`].map((each) => store.validate(each)));
       expect(validated).toEqual([...versions, null]);
+      const claims = [...keys, keys[0] ?? '', `${key}:none`].map((each, at) => ({
+        key: each,
+        version: versions[at] ?? 'another',
+      }));
+      const told: (boolean | undefined)[] = [];
+      await store.confirm(claims, (at, isCurrent) => {
+        told[at] = isCurrent;
+      });
+      expect(told).toEqual([...versions.map(() => true), false, false]);
+      const found: Found[] = [];
+      await store.readAll([...keys, `${key}:none`], (at, each) => {
+        found[at] = each;
+      });
+      expect(found.pop()).toBe('absent');
+      expect(found).toEqual(
+        await Promise.all(keys.map((each) => store.read(each))).then((entries) =>
+          entries.map((entry) => ({ ...entry, ttlMs: expect.any(Number) })),
+        ),
+      );
     });
 
     test('one reader gets the lease, the others wait for no longer than it lasts', async () => {

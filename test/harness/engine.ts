@@ -45,6 +45,16 @@ export class CuttableStore implements CacheStore {
   }
 
   validate: CacheStore['validate'] = (...args) => this.#pass('validate', () => this.#store.validate(...args));
+  confirm: CacheStore['confirm'] = async (claims, tell) => {
+    this.asked.push('confirm');
+    if (this.cut.has('confirm')) for (const at of claims.keys()) tell(at, undefined);
+    else await this.#store.confirm(claims, tell);
+  };
+  readAll: CacheStore['readAll'] = async (keys, tell) => {
+    this.asked.push('readAll');
+    if (this.cut.has('readAll')) for (const at of keys.keys()) tell(at, 'unanswered');
+    else await this.#store.readAll(keys, tell);
+  };
   read: CacheStore['read'] = (...args) => this.#pass('read', () => this.#store.read(...args));
   acquire: CacheStore['acquire'] = (...args) => this.#pass('acquire', () => this.#store.acquire(...args));
   fill: CacheStore['fill'] = (...args) => this.#pass('fill', () => this.#store.fill(...args));

@@ -15,6 +15,7 @@ const ghosts = defineResource({
 
 const lines: string[] = [];
 const log = { write: (line: string): void => void lines.push(line) };
+const logging = { LOG_REQUESTS: 'true' };
 
 type Logged = {
   readonly level: number;
@@ -27,7 +28,7 @@ function logged(): Logged[] {
   return lines.map((line): Logged => JSON.parse(line));
 }
 
-describeService('faults of the service itself', { resources: [ghosts], log }, (given) => {
+describeService('faults of the service itself', { resources: [ghosts], log, environment: logging }, (given) => {
   beforeEach(() => insertPost(given.database, { id: 1 }));
 
   test.each([
@@ -91,7 +92,7 @@ describeService('faults of the service itself', { resources: [ghosts], log }, (g
   });
 });
 
-describeService('the log of requests', { log }, (given) => {
+describeService('the log of requests', { log, environment: logging }, (given) => {
   test('says what the cache did', async () => {
     await insertPost(given.database, { id: 1 });
     lines.length = 0;

@@ -1,5 +1,5 @@
 import type { Key, KeyName } from '../../src/cache/key.ts';
-import type { Acquired, AcquireOptions, Entry, Fill, Filled } from '../../src/cache/store.ts';
+import type { Acquired, AcquireOptions, Entry, Fill, Filled, Found, VersionClaim } from '../../src/cache/store.ts';
 import type { RedisLink } from '../../src/redis/link.ts';
 import { RedisStore, type RedisStoreOptions } from '../../src/redis/store.ts';
 import { segmentPrefix } from './data.ts';
@@ -39,10 +39,26 @@ export class MutableStore extends RedisStore {
     return acquired;
   }
 
+  override async confirm(
+    claims: readonly VersionClaim[],
+    tell: (at: number, isCurrent: boolean | undefined) => void,
+  ): Promise<void> {
+    if (!this.#flags.heldReadsUnasked) return await super.confirm(claims, tell);
+    for (const at of claims.keys()) tell(at, true);
+  }
+
   override async read(key: Key): Promise<Entry | null> {
     const entry = await super.read(key);
     if (entry !== null) this.#held.set(key, entry.version);
     return entry;
+  }
+
+  override async readAll(keys: readonly Key[], tell: (at: number, found: Found) => void): Promise<void> {
+    await super.readAll(keys, (at, found) => {
+      const key = keys[at];
+      if (typeof found === 'object' && key !== undefined) this.#held.set(key, found.version);
+      tell(at, found);
+    });
   }
 
   override async fill(key: Key, token: string, fill: Fill): Promise<Filled> {

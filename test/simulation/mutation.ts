@@ -31,6 +31,7 @@ export interface Flags {
   readonly versionsReused: boolean;
   readonly forgetsNegativeEntry: boolean;
   readonly noValidation: boolean;
+  readonly heldReadsUnasked: boolean;
   readonly acknowledgesBeforeRelease: boolean;
   readonly trustsTorn: boolean;
   readonly trustsComposed: boolean;
@@ -52,6 +53,7 @@ export const noFlags: Flags = {
   versionsReused: false,
   forgetsNegativeEntry: false,
   noValidation: false,
+  heldReadsUnasked: false,
   acknowledgesBeforeRelease: false,
   trustsTorn: false,
   trustsComposed: false,

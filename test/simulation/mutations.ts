@@ -111,6 +111,7 @@ export const mutations: readonly Mutation[] = [
   },
   { name: 'negative entry of a created row', flags: { forgetsNegativeEntry: true }, scenario: busy },
   { name: 'validation', flags: { noValidation: true }, scenario: busy },
+  { name: 'held read that does not ask the store', flags: { heldReadsUnasked: true }, scenario: busy },
   {
     name: 'loss of the fence table',
     scripts: [

@@ -24,6 +24,7 @@ const commands: Readonly<Record<string, { readonly least: number; readonly run: 
   },
   INFO: { least: 0, run: ([section], server) => info(section, server) },
   GET: { least: 1, run: ([key = ''], { keyspace, now }) => keyspace.text(key, now) },
+  STRLEN: { least: 1, run: ([key = ''], { keyspace, now }) => keyspace.text(key, now)?.length ?? 0 },
   SET: { least: 2, writes: true, run: set },
   SETRANGE: { least: 3, writes: true, run: setRange },
   RENAME: {
