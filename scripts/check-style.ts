@@ -46,7 +46,7 @@ function nameOf(file: string): string {
 }
 
 function checkTypeScript(file: string, text: string): void {
-  if (!file.startsWith('src/')) return;
+  if (!file.startsWith('src/') && !file.startsWith('client/src/')) return;
   const name = nameOf(file);
   if (vagueNames.test(name)) problems.push(`${file}: "${name}" says nothing of what the file is for`);
   const lines = text.split('\n').length;

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { renderClientTypes } from './client-types.ts';
 import { renderConfiguration, renderEssentials } from './configuration.ts';
 import { renderErrors } from './errors.ts';
 import { renderEvents, renderLimits } from './events.ts';
@@ -18,12 +19,19 @@ const parts: readonly { readonly file: string; readonly name: string; readonly r
   { file: 'docs/events.md', name: 'limits', render: renderLimits },
 ];
 
+/** Files that are generated as a whole. */
+const wholes: readonly { readonly file: string; readonly render: () => string }[] = [
+  { file: 'client/src/generated.ts', render: renderClientTypes },
+];
+
 /** The documents that have generated parts, paths from the root of the project. */
-export const generatedFiles: readonly string[] = [...new Set(parts.map(({ file }) => file))];
+export const generatedFiles: readonly string[] = [...new Set([...parts, ...wholes].map(({ file }) => file))];
 
 /** A document as it stands, and as it must be. */
 export function regenerate(file: string): { current: string; wanted: string } {
   const current = readFileSync(join(root, file), 'utf8');
+  const whole = wholes.find((each) => each.file === file);
+  if (whole !== undefined) return { current, wanted: whole.render() };
   const own = parts.filter((part) => part.file === file);
   return { current, wanted: own.reduce((text, { name, render }) => replaceSection(text, name, render()), current) };
 }

@@ -33,6 +33,7 @@ export interface AppOptions {
 }
 
 const bodyLimitBytes = 256 * 1024;
+const preflightMaxAgeS = 600;
 /** The URL is bounded by the limit of the headers (16 KiB); an id of any length gets the answer of an invalid id. */
 const longestParameter = 16 * 1024;
 
@@ -85,6 +86,8 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     credentials: true,
     methods: ['GET', 'HEAD', 'POST', 'PUT', 'DELETE'],
     exposedHeaders: ['ETag', 'Cache-Status', 'Link', 'Location', 'Retry-After', 'Idempotent-Replayed'],
+    // A browser asks before each read that is conditional, unless it may remember the answer.
+    maxAge: preflightMaxAgeS,
     // Left to the routes: see `withCors` of `methods.ts`.
     preflight: false,
   });

@@ -34,7 +34,7 @@ export class Sending {
     const buffers = value instanceof Rope ? value.sources : [value];
     const more = buffers.reduce((sum, buffer) => sum + (this.#uses.has(buffer) ? 0 : buffer.length), 0);
     // One alone may be larger than the bound.
-    if (this.#bytes > 0 && this.#bytes + more > this.#mostBytes) return false;
+    if (more > 0 && this.#bytes > 0 && this.#bytes + more > this.#mostBytes) return false;
     this.#bytes += more;
     for (const buffer of buffers) this.#uses.set(buffer, (this.#uses.get(buffer) ?? 0) + 1);
     response.setTimeout(this.#stallMs, () => response.destroy());

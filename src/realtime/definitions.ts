@@ -70,7 +70,7 @@ export const controlEventDefinitions: readonly EventDefinition[] = [
       { additionalProperties: false },
     ),
     dataName: '`{ epoch, offset, recovered }`',
-    when: 'the client is connected, or an epoch has ended',
+    when: 'the client is connected, or something may have been missed since',
     hasPosition: false,
   },
   {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node:http';
 import { Server, type Socket } from 'socket.io';
-import type { Clock } from '../cache/clock.ts';
+import { type Clock, pause } from '../cache/clock.ts';
 import { publish } from './channels.ts';
 import type { EventLog, LiveEvent, LoggedEvent } from './event-log.ts';
 import { drainEvent, sessionEvent } from './events.ts';
@@ -24,10 +24,12 @@ export class SocketServer implements OwnClients {
   readonly #connections: ConnectionsPerAddress;
   readonly #outgoing = new Map<string, Outgoing>();
   readonly #stopCutting: () => void;
+  readonly #admitsAnywayAt: number;
 
   constructor(http: HttpServer, log: EventLog, clock: Clock, options: SocketServerOptions) {
     const { origins } = options;
     this.#clock = clock;
+    this.#admitsAnywayAt = clock.now() + startPatienceMs;
     this.#connections = new ConnectionsPerAddress(options.mostPerAddress, options.trustedProxies);
     this.#io = new Server(http, {
       cors: { origin: [...origins], credentials: true },
@@ -68,9 +70,16 @@ export class SocketServer implements OwnClients {
     this.#io.to(audienceOf(rooms)).emit(event, JSON.parse(data), nowhere);
   }
 
-  /** Who is connected hears what comes: so this instance must be following by then. */
+  /**
+   * Who is connected hears what comes: so this instance must be following by then. After its start that takes a moment, in
+   * which those already come who have lost another instance, or this one before it was restarted.
+   */
   async #admit(next: () => void): Promise<void> {
     await this.#tail.begun();
+    while (this.#tail.position === undefined && this.#clock.now() < this.#admitsAnywayAt) {
+      await pause(this.#clock, lookAgainMs);
+      await this.#tail.begun();
+    }
     next();
   }
 
@@ -142,6 +151,9 @@ export interface SocketServerOptions {
   readonly neighbours: Neighbours | undefined;
 }
 
+/** Redis is in use by then, unless it is away; then events of this instance are heard all the same. */
+const startPatienceMs = 5_000;
+const lookAgainMs = 20;
 const cutEveryMs = 1_000;
 const longestSpreadMs = 1_500;
 const msPerSocket = 1;

@@ -17,6 +17,8 @@ export class EventTail {
   #stop: (() => void) | undefined;
   #reading = false;
   #again = false;
+  /** Somebody has asked where the tail stands, and was told nothing. */
+  #isLate = false;
   #reached: (() => void)[] = [];
 
   constructor(log: EventLog, clock: Pick<Clock, 'soon'>, listener: TailListener) {
@@ -49,7 +51,9 @@ export class EventTail {
 
   /** Resolves once the tail knows where it stands, or has looked for that in vain: what comes next is then heard here. */
   async begun(): Promise<void> {
-    if (this.#position === undefined) await this.looked();
+    if (this.#position !== undefined) return;
+    await this.looked();
+    this.#isLate ||= this.#position === undefined;
   }
 
   /** Resolves after the next look at the log, whatever it brings. */
@@ -83,7 +87,7 @@ export class EventTail {
   }
 
   async #readToTheEnd(): Promise<void> {
-    this.#position ??= this.#begin(await this.#log.tail());
+    this.#position ??= await this.#beginAtTheEnd();
     for (;;) {
       let events = await this.#log.readAfter(this.#position, mostPerRead);
       if (events === null) {
@@ -98,6 +102,13 @@ export class EventTail {
       // Sockets are written to between the batches.
       await new Promise<void>((resolve) => this.#clock.soon(resolve));
     }
+  }
+
+  /** What was appended since somebody came who was to hear what comes, is not told to them any more. */
+  async #beginAtTheEnd(): Promise<Position> {
+    const position = this.#begin(await this.#log.tail());
+    if (this.#isLate) this.#listener.lost(position);
+    return position;
   }
 
   #begin(position: Position): Position {
@@ -136,7 +147,7 @@ export class EventTail {
 export interface TailListener {
   /** New events, in order. */
   deliver(events: readonly LoggedEvent[]): void;
-  /** The log has forgotten some that were not delivered. Delivery goes on from `position`. */
+  /** Some were not delivered, nor will they be: the log has forgotten them, or could not be reached. It goes on from `position`. */
   lost(position: Position): void;
 }
 

@@ -5,8 +5,8 @@ import { root } from '../../scripts/docs/generated.ts';
 /** A document of the project; `file` is its path from the root. */
 export type Document = { readonly file: string; readonly text: string };
 
-/** The documents written for people: those of the root and those of docs/. */
-export const documents: readonly Document[] = ['.', 'docs'].flatMap((folder) =>
+/** The documents written for people: those of the root, those of docs/ and that of the browser client. */
+export const documents: readonly Document[] = ['.', 'docs', 'client'].flatMap((folder) =>
   readdirSync(join(root, folder))
     .filter((name) => name.endsWith('.md'))
     .map((name) => join(folder, name))

@@ -4,7 +4,7 @@ import { describe, expect, test } from '@jest/globals';
 import { root } from '../../scripts/docs/generated.ts';
 import { documents, fencedBlocks, filesBelow, inlineCode, textOf } from './documents.ts';
 
-const folders = ['src', 'lua', 'migrations', 'test', 'docs', 'scripts', '.ci'];
+const folders = ['src', 'client/src', 'lua', 'migrations', 'test', 'docs', 'scripts', '.ci'];
 
 /** Tokens that look like a path of the project. A placeholder such as `NNNN-comments.sql` or `...` is none. */
 function pathsIn(code: string): string[] {
@@ -21,9 +21,9 @@ describe('files and folders', () => {
     expect(named.filter((path) => !existsSync(join(root, path)))).toEqual([]);
   });
 
-  test('ARCHITECTURE.md leaves out no file of src/ and lua/', () => {
+  test('ARCHITECTURE.md leaves out no file of src/, client/src/ and lua/', () => {
     const named = new Set(fencedBlocks(textOf('ARCHITECTURE.md'), 'text').flatMap(pathsIn));
-    const there = [...filesBelow('src', '.ts'), ...filesBelow('lua', '.lua')];
+    const there = [...filesBelow('src', '.ts'), ...filesBelow('client/src', '.ts'), ...filesBelow('lua', '.lua')];
     expect(there.filter((file) => !named.has(file))).toEqual([]);
   });
 

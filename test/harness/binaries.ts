@@ -43,6 +43,14 @@ const MARIADB: Wanted = {
     'install mariadbd (Debian: apt-get install mariadb-server-core) or set TEST_MARIADB_URL=mysql://user:password@host:port',
 };
 
+const CHROMIUM: Wanted = {
+  label: 'Chromium',
+  programs: ['chromium', 'chromium-browser', 'google-chrome-stable', 'google-chrome'],
+  version: (text) => /^(?:Chromium|Google Chrome)\D* (\d[\d.]*)/m.exec(text)?.[1],
+  packages: ['chromium'],
+  advice: 'install chromium (Debian: apt-get install chromium) or set CHROMIUM_PATH=/path/of/chromium',
+};
+
 const MYSQL = {
   programs: ['mysqld'],
   version: (text: string) => (text.includes('MariaDB') ? undefined : /\bVer (\d[\d.]*)/.exec(text)?.[1]),
@@ -59,6 +67,17 @@ export function findRedisServer(): Promise<ServerBinary> {
 
 export function findMariadbServer(): Promise<ServerBinary> {
   return findOnce(MARIADB.label, () => findOrInstall(MARIADB));
+}
+
+/** The browser that `CHROMIUM_PATH` names, else the one that is installed, else Debian's. */
+export function findChromium(): Promise<ServerBinary> {
+  const command = process.env['CHROMIUM_PATH'] ?? '';
+  if (command === '') return findOnce(CHROMIUM.label, () => findOrInstall(CHROMIUM));
+  return findOnce(command, async () => {
+    const version = CHROMIUM.version(await printVersion(command, []));
+    if (version === undefined) throw new Error(`${command} of CHROMIUM_PATH is no Chromium: ${CHROMIUM.advice}`);
+    return { command, leadingArguments: [], version, origin: `CHROMIUM_PATH, ${command}` };
+  });
 }
 
 /** MySQL proper. Debian's stable suites have only MariaDB, so it may have to do without: then the reason is returned. */

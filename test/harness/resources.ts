@@ -12,8 +12,12 @@ import { ResourceWriter } from '../../src/resources/writer.ts';
 import { CuttableStore } from './engine.ts';
 
 /** The real engine, over its in-process store, in front of a database; what its resources publish is kept. */
-export function openResource(database: Database, resource: Resource = posts, options: Partial<CacheOptions> = {}) {
-  const store = new CuttableStore(new MemoryStore({ maxBytes: 10_000_000, now: systemClock.now, runId: 'run' }));
+export function openResource(
+  database: Database,
+  resource: Resource = posts,
+  options: Partial<CacheOptions> = {},
+  store = new CuttableStore(new MemoryStore({ maxBytes: 10_000_000, now: systemClock.now, runId: 'run' })),
+) {
   const outbox = new DatabaseOutbox(database);
   const cache = new Cache(store, outbox, systemClock, {
     leaseMs: 5_000,

@@ -195,6 +195,7 @@ describeService('headers of every answer', { on: embeddedStage, environment }, (
       expect(allowed.headers.get('access-control-allow-origin')).toBe(origins[1]);
       expect(allowed.headers.get('access-control-allow-methods')).toBe('GET, HEAD, POST, PUT, DELETE');
       expect(allowed.headers.get('access-control-allow-headers')).toBe('content-type, if-match');
+      expect(allowed.headers.get('access-control-max-age')).toBe('600');
       const foreign = await given.service.request('OPTIONS', path, undefined, {
         origin: 'http://evil.example',
         ...asking,

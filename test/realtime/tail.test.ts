@@ -122,4 +122,19 @@ describe('following the event log', () => {
     await tail.looked();
     expect(told).toEqual(['1']);
   });
+
+  test('who came before the log could be reached is told, once it can be, that something may have been missed', async () => {
+    const readTail = log.tail.bind(log);
+    log.tail = () => Promise.reject(new StoreUnavailable('away'));
+    tail.start();
+    await tail.begun();
+    expect(tail.position).toBeUndefined();
+    log.tail = readTail;
+    await append('missed');
+    await tail.looked();
+    expect(told).toEqual([await log.tail()]);
+    await append('heard');
+    await tail.looked();
+    expect(told.slice(1)).toEqual(['"heard"']);
+  });
 });

@@ -98,6 +98,16 @@ describe.each(databases.map(({ name, open }) => [name, open] as const))('a long 
     expect(tags.size).toBe(4);
   });
 
+  test('another process puts it together without the database', async () => {
+    await add(inTime(900));
+    const { etag } = await expectRight();
+    asked = [];
+    const other = openResource(database, posts, {}, opened.store);
+    const answer = await other.reader.readAll();
+    expect([answer.outcome.kind, readMeta(answer.meta).etag, asked]).toEqual(['hit', etag, []]);
+    await other.cache.close();
+  });
+
   test('the entity tag is the same whichever way the list was loaded', async () => {
     await add(inTime(700));
     const { etag } = await expectRight();

@@ -69,7 +69,9 @@ export class Instance {
       sweepMs: scenario.sweepMs,
     });
     const looksOnce = (blind: boolean): void => void (this.store.isBlind = blind && flags.looksOnce);
-    this.#composition = this.cache.composition(new SimulatedList(this.database, surroundings.ttlMs, looksOnce));
+    this.#composition = this.cache.composition(
+      new SimulatedList(this.database, surroundings.ttlMs, { looksOnce, trustsMeta: flags.trustsComposed }),
+    );
     this.store.connect();
   }
 

@@ -131,7 +131,8 @@ export const mutations: readonly Mutation[] = [
   },
   { name: 'lease of what is put together', flags: { trustsTorn: true }, scenario: { ...slowDatabase, composed: true } },
   {
-    name: 'version of what is put together',
+    // Its entity tag is a second lock on the same door.
+    name: 'version and tag of what is put together',
     flags: { trustsComposed: true },
     scenario: {
       ...slowDatabase,

@@ -11,9 +11,19 @@ export class SimulatedList implements SegmentSource {
   readonly #database: Pick<Queryable, 'query'>;
   readonly #ttlMs: () => number;
   readonly #looksOnce: (blind: boolean) => void;
+  readonly #trustsMeta: boolean;
+  #meta: string | undefined;
 
-  /** `looksOnce` is told when versions would be looked up for the second time. */
-  constructor(database: Pick<Queryable, 'query'>, ttlMs: () => number, looksOnce: (blind: boolean) => void) {
+  /**
+   * Mutations: `looksOnce` is told when versions would be looked up for the second time; with `trustsMeta` what is put
+   * together for a version is given its meta unseen.
+   */
+  constructor(
+    database: Pick<Queryable, 'query'>,
+    ttlMs: () => number,
+    { looksOnce, trustsMeta }: { looksOnce: (blind: boolean) => void; trustsMeta: boolean },
+  ) {
+    this.#trustsMeta = trustsMeta;
     this.#database = database;
     this.#ttlMs = ttlMs;
     this.#looksOnce = looksOnce;
@@ -24,6 +34,7 @@ export class SimulatedList implements SegmentSource {
   }
 
   segmentsOf(meta: string): readonly Key[] {
+    if (this.#trustsMeta) this.#meta = meta;
     return keysIn(meta);
   }
 
@@ -47,7 +58,9 @@ export class SimulatedList implements SegmentSource {
     this.#looksOnce(false);
     const texts = segments.map(({ value }) => toBuffer(value).toString()).filter((text) => text !== '');
     const value = new Rope([Buffer.from('['), Buffer.from(texts.join(' ')), Buffer.from(']')], []);
-    return { value, meta: metaOf(toBuffer(value).toString()), ttlMs: this.#ttlMs() };
+    const meta = this.#meta ?? metaOf(value.toString());
+    this.#meta = undefined;
+    return { value, meta, ttlMs: this.#ttlMs() };
   }
 
   async #read(what: string): Promise<string> {

@@ -1,0 +1,32 @@
+import { once } from 'node:events';
+import { expect, test } from '@jest/globals';
+import { dialHttp } from '../harness/raw-http.ts';
+import { eventually } from '../harness/service.ts';
+import { describeService, embeddedStage, insertPost } from '../harness/stage.ts';
+
+const environment = { LOG_REQUESTS: 'false', OUTGOING_MB: '1' };
+
+describeService('clients that are slow to take a list', { environment, on: embeddedStage }, (given) => {
+  test('what they hold is bounded: the next one who asks for other bytes is told to come again', async () => {
+    // More than the buffers of the sockets hold.
+    for (let id = 1; id <= 400; id += 1) {
+      await insertPost(given.database, { id, content: 'x'.repeat(60_000), created_at: '2025-01-01 00:00:00' });
+    }
+    const get = () => given.service.get('/cache/posts');
+    expect((await get()).json.data).toHaveLength(400);
+    const slow = await dialHttp(given.service.port);
+    slow.write('GET /cache/posts HTTP/1.1\r\nHost: test\r\n\r\n');
+    await once(slow, 'readable');
+    // The same bytes take nothing more.
+    expect((await get()).status).toBe(200);
+    expect((await given.service.request('PUT', '/cache/posts/1', { title: 'changed' })).status).toBe(200);
+    // Once it is loaded and once, on the fast lane, it is held.
+    for (const _way of ['loaded', 'held']) {
+      const refused = await get();
+      expect([refused.status, refused.json.code]).toEqual([503, 'OUTGOING_FULL']);
+      expect(refused.headers.get('retry-after')).toMatch(/^\d+$/);
+    }
+    slow.destroy();
+    await eventually(async () => (await get()).status === 200);
+  }, 60_000);
+});
