@@ -8,28 +8,32 @@ import { type Browser, startBrowser } from '../harness/browser.ts';
 import { buildClient, importMap, serveClient } from '../harness/client-build.ts';
 import { openMysql } from '../harness/databases.ts';
 import { createSchema } from '../harness/database-schema.ts';
-import { findFreePort } from '../harness/free-port.ts';
+import { LOOPBACK } from '../harness/free-port.ts';
 import { type PageServer, startPageServer } from '../harness/page-server.ts';
 import { type RedisServer, startRedis } from '../harness/redis-server.ts';
 import { environmentOf, eventually } from '../harness/service.ts';
 import { type ServiceProcess, startServiceProcess } from '../harness/service-process.ts';
 import { sharedDatabases } from '../harness/shared-servers.ts';
 import { ada, insertUsers } from '../harness/stage.ts';
+import { startProxy, type TcpProxy } from '../harness/tcp-proxy.ts';
 
 /** The built client in a page of a real browser, before two real instances: one that comes and goes, one that stays. */
 
 const stops: (() => Promise<unknown>)[] = [];
 const secret = 'change-me';
+const patienceMs = 30_000;
 let browser: Browser;
 let pages: PageServer;
 let redis: RedisServer;
 let database: Database;
 let environment: Record<string, string>;
 let mortal: ServiceProcess;
+/** What the pages know of it: nobody gets through while it is away. */
+let front: TcpProxy;
 let steady: ServiceProcess;
 
-const startInstance = async (port = 0): Promise<ServiceProcess> => {
-  const instance = await startServiceProcess({ environment: { ...environment, PORT: String(port) } });
+const startInstance = async (): Promise<ServiceProcess> => {
+  const instance = await startServiceProcess({ environment });
   stops.push(instance.stop);
   await instance.line(/is in use/);
   return instance;
@@ -52,14 +56,17 @@ beforeAll(async () => {
     REALTIME_API_SECRET: secret,
     LOG_REQUESTS: 'false',
   };
-  [mortal, steady] = [await startInstance(await findFreePort()), await startInstance()];
+  [mortal, steady] = [await startInstance(), await startInstance()];
+  front = await startProxy({ host: LOOPBACK, port: mortal.port });
+  stops.push(front.close);
   await insertUsers(database);
   const folder = await mkdtemp(join(tmpdir(), 'energex-client-'));
   stops.push(() => rm(folder, { recursive: true }));
   await buildClient(folder);
   await serveClient(pages, folder);
-  pages.add('/live.html', livePage(mortal.url));
-  pages.add('/plain.html', plainPage(mortal.url));
+  const url = `http://${front.host}:${front.port}`;
+  pages.add('/live.html', livePage(url));
+  pages.add('/plain.html', plainPage(url));
   browser = await startBrowser();
   stops.push(() => browser.stop());
 }, 300_000);
@@ -135,11 +142,11 @@ async function create(title: string): Promise<number> {
 }
 
 async function showsAll(page: Page): Promise<void> {
-  await eventually(async () => String(await texts(page, '#posts li')) === String(await wanted()), 20_000);
+  await eventually(async () => String(await texts(page, '#posts li')) === String(await wanted()), patienceMs);
 }
 
 const shows = (page: Page, state: string): Promise<void> =>
-  eventually(async () => String(await texts(page, '#state')) === state, 30_000);
+  eventually(async () => String(await texts(page, '#state')) === state, patienceMs);
 
 /** A page that is live. What it reads of the list from then on is counted. */
 async function openLive(): Promise<{ page: Page; listReads: () => number }> {
@@ -154,11 +161,13 @@ async function openLive(): Promise<{ page: Page; listReads: () => number }> {
 }
 
 async function restart(signal: 'SIGKILL' | 'SIGTERM', meanwhile: () => Promise<void>): Promise<void> {
-  const { port } = mortal;
   mortal.signal(signal);
   await mortal.ended;
+  await front.refuse();
   await meanwhile();
-  mortal = await startInstance(port);
+  mortal = await startInstance();
+  front.leadTo({ host: LOOPBACK, port: mortal.port });
+  await front.restore();
 }
 
 describe('a page with the client', () => {
@@ -175,13 +184,16 @@ describe('a page with the client', () => {
     await database.execute('UPDATE posts SET title = ? WHERE id = ?', ['changed past the service', String(id)]);
     const told = { event: 'post_updated', data: { id } };
     await steady.request('POST', '/internal/broadcast', told, { 'x-internal-secret': secret });
-    await eventually(async () => (await texts(page, '#posts li')).includes(`${id} changed past the service`));
+    await eventually(
+      async () => (await texts(page, '#posts li')).includes(`${id} changed past the service`),
+      patienceMs,
+    );
     await showsAll(page);
     expect(await page.evaluate(() => Reflect.get(globalThis, 'marker'))).toBe('still the same page');
     expect(listReads()).toBe(0);
     expect(new Set(await seen(page))).toEqual(new Set(['catching up', 'live']));
     await page.close();
-  }, 60_000);
+  }, 90_000);
 
   test('catches up exactly when its instance was killed, from events alone', async () => {
     const { page, listReads } = await openLive();
@@ -231,7 +243,7 @@ describe('a page with the client', () => {
     await shows(page, 'live');
     await showsAll(page);
     await page.close();
-  }, 60_000);
+  }, 90_000);
 
   test('writes, and shows what was written; an error says which field', async () => {
     const { page } = await openLive();
@@ -244,7 +256,10 @@ describe('a page with the client', () => {
     });
     const fields = [{ field: 'title', message: 'title must not be blank' }];
     expect(said).toEqual({ id: said.id, code: 'VALIDATION_FAILED', status: 400, fields });
-    await eventually(async () => (await texts(page, '#posts li')).includes(`${said.id} of the page, changed`));
+    await eventually(
+      async () => (await texts(page, '#posts li')).includes(`${said.id} of the page, changed`),
+      patienceMs,
+    );
     await page.evaluate((id) => Reflect.get(globalThis, 'client').posts.remove(id, { user_id: 1 }), said.id);
     await showsAll(page);
     await page.close();
@@ -260,12 +275,12 @@ test('a page with a plain Socket.IO client hears the events, also after its inst
   const told = { event: 'announcement', data: 'hello' };
   await steady.request('POST', '/internal/broadcast', told, { 'x-internal-secret': secret });
   const all = ['new_post for all', 'post_updated for all, changed', `post_deleted ${id}`, 'announcement hello'];
-  await eventually(async () => (await texts(page, '#heard li')).length >= all.length);
+  await eventually(async () => (await texts(page, '#heard li')).length >= all.length, patienceMs);
   expect(await texts(page, '#heard li')).toEqual(all);
   await restart('SIGKILL', () => shows(page, 'disconnected'));
   await shows(page, 'connected');
   await create('for all again');
-  await eventually(async () => (await texts(page, '#heard li')).includes('new_post for all again'));
+  await eventually(async () => (await texts(page, '#heard li')).includes('new_post for all again'), patienceMs);
   expect((await texts(page, '#heard li')).filter((each) => each.startsWith('not for it'))).toEqual([]);
   await page.close();
 }, 90_000);

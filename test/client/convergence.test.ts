@@ -199,18 +199,22 @@ describe('what is shown', () => {
   test.each([
     ['by a service that tells of changes promptly', true],
     ['by a service whose change feed may be far behind', false],
-  ])('ends equal to the database and never goes back, %s', async (_, isPrompt) => {
-    process.stdout.write(`convergence: CLIENT_SEED=${seed} CLIENT_RUNS=${runs}\n`);
-    await assert(
-      asyncProperty(steps, array(nat(999), { maxLength: 20 }), async (taken, chances) => {
-        const world = new World(chances, isPrompt);
-        for (const step of taken) await world.take(step);
-        await world.comeToRest();
-        world.expectDone();
-        world.client.close();
-        expect(world.timing.waiting).toBe(0);
-      }),
-      { seed, numRuns: runs, endOnFailure: false },
-    );
-  });
+  ])(
+    'ends equal to the database and never goes back, %s',
+    async (_, isPrompt) => {
+      process.stdout.write(`convergence: CLIENT_SEED=${seed} CLIENT_RUNS=${runs}\n`);
+      await assert(
+        asyncProperty(steps, array(nat(999), { maxLength: 20 }), async (taken, chances) => {
+          const world = new World(chances, isPrompt);
+          for (const step of taken) await world.take(step);
+          await world.comeToRest();
+          world.expectDone();
+          world.client.close();
+          expect(world.timing.waiting).toBe(0);
+        }),
+        { seed, numRuns: runs, endOnFailure: false },
+      );
+    },
+    120_000,
+  );
 });
