@@ -9,8 +9,7 @@ import { CatalogueError, describeError } from './errors.ts';
 import { createLogger, flushLog } from './operations/log.ts';
 import { runMigrate } from './operations/migrate.ts';
 import { runSeed } from './operations/seed.ts';
-import { Workers } from './operations/workers.ts';
-import { neighbourFolder } from './realtime/neighbours.ts';
+import { ownPart, Workers } from './operations/workers.ts';
 import { startServer } from './server.ts';
 
 const usage = `Usage: energex-cache [verb]
@@ -36,8 +35,7 @@ async function serve(workers: number): Promise<void> {
     stopWithGrace(log, shutdownMs + 2_000, () => all.stop(shutdownMs + 1_500));
     return;
   }
-  const { worker } = cluster;
-  const part = worker && { number: String(worker.id), folder: neighbourFolder(process.ppid) };
+  const part = ownPart();
   const own = part === undefined ? log : log.child({ worker: part.number });
   const server = await startServer(config, own, { worker: part });
   // From a terminal SIGINT comes to all processes; the primary then ends the others.

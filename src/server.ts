@@ -33,6 +33,7 @@ import { Sending } from './http/sending.ts';
 import { SocketServer } from './realtime/socket-server.ts';
 import { reportFeed } from './operations/report-feed.ts';
 import { addressOf, reportCache } from './operations/report.ts';
+import type { Part } from './operations/workers.ts';
 import { RedisCheckpoint } from './redis/feed-checkpoint.ts';
 import { reachRedis } from './redis/reach.ts';
 import { RedisStore } from './redis/store.ts';
@@ -126,7 +127,7 @@ export async function startServer(
 export interface ServerParts {
   readonly resources?: readonly Resource[];
   /** Which of several processes on one port this is, and where they find each other. */
-  readonly worker?: { readonly number: string; readonly folder: string } | undefined;
+  readonly worker?: Part | undefined;
 }
 
 export interface RunningServer {

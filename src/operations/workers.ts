@@ -1,10 +1,11 @@
 import cluster, { type Worker } from 'node:cluster';
 import { once } from 'node:events';
-import { mkdir, rm } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
+import { rmSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { type Clock, pause } from '../cache/clock.ts';
-import { neighbourFolder } from '../realtime/neighbours.ts';
 
 /**
  * `serve --workers N`: N processes that share one port, and a primary that answers nothing itself. Each is an instance like
@@ -18,6 +19,7 @@ export class Workers {
   readonly #clock: Clock;
   readonly #keepers: Promise<void>[] = [];
   readonly #running = new Set<Worker>();
+  #folder = '';
   #stopping = false;
 
   constructor(count: number, log: Logger, clock: Clock) {
@@ -27,7 +29,8 @@ export class Workers {
   }
 
   async start(): Promise<void> {
-    await mkdir(neighbourFolder(process.pid), { mode: 0o700 });
+    // A name that nobody can foresee, and that no earlier primary has left behind: in a container all have the same id.
+    this.#folder = await mkdtemp(join(tmpdir(), 'energex-cache-'));
     this.#log.info(`Workers: ${this.#count} on ${availableParallelism()} processors`);
     for (let count = 0; count < this.#count; count += 1) this.#keepers.push(this.#keepOne());
   }
@@ -37,7 +40,7 @@ export class Workers {
     let restMs = 0;
     while (!this.#stopping) {
       const began = this.#clock.now();
-      const worker = cluster.fork();
+      const worker = cluster.fork({ [folderVariable]: this.#folder });
       this.#running.add(worker);
       const [code, signal] = await once(worker, 'exit');
       this.#running.delete(worker);
@@ -56,9 +59,30 @@ export class Workers {
     const all = Promise.all([...this.#running].map(async (worker) => await once(worker, 'exit')));
     await Promise.race([all, this.#clock.sleep(ms)]);
     for (const { process: each } of this.#running) each.kill('SIGKILL');
-    await rm(neighbourFolder(process.pid), { recursive: true, force: true });
+    await rm(this.#folder, { recursive: true, force: true });
   }
 }
+
+/** What a process of `--workers` knows of itself: the number it has, and the folder where it finds the others. */
+export interface Part {
+  readonly number: string;
+  readonly folder: string;
+}
+
+/** Undefined in a process that is none of several. */
+export function ownPart(): Part | undefined {
+  const { worker } = cluster;
+  const folder = process.env[folderVariable];
+  if (worker === undefined || folder === undefined) return undefined;
+  // Node ends a worker whose primary is gone; a primary that was killed leaves the folder to them.
+  process.once('exit', () => {
+    if (!worker.isConnected()) rmSync(folder, { recursive: true, force: true });
+  });
+  return { number: String(worker.id), folder };
+}
+
+/** Between the primary and its workers only: no setting. */
+const folderVariable = 'ENERGEX_CACHE_WORKERS_FOLDER';
 
 const leastRestMs = 100;
 const mostRestMs = 30_000;

@@ -1,6 +1,5 @@
 import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream';
@@ -78,11 +77,6 @@ export class Neighbours {
   #pathOf(number: string): string {
     return join(this.#folder, `${number}.sock`);
   }
-}
-
-/** Where the processes of a primary find each other. */
-export function neighbourFolder(primary: number): string {
-  return join(tmpdir(), `energex-cache-${primary}`);
 }
 
 /** As engine.io answers for a session that is not there: the client then begins another one. */

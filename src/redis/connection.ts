@@ -134,14 +134,16 @@ export function openClient({ name, server: { master, ...server }, connectTimeout
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
     connectTimeout: connectTimeoutMs,
-    // ioredis never clears this timer when the socket was closed before, so it must not keep a process long.
-    disconnectTimeout: 100,
+    disconnectTimeout: disconnectTimeoutMs,
     // A socket that has swallowed commands for this long is given up, and its commands with it.
     socketTimeout: connectTimeoutMs,
     retryStrategy: pauseBefore,
     sentinelRetryStrategy: pauseBefore,
   });
 }
+
+/** ioredis never clears this timer when the socket was closed before, so it must not keep a process long. */
+export const disconnectTimeoutMs = 100;
 
 const longestRetryMs = 1_000;
 

@@ -1,6 +1,6 @@
 import { Cluster } from 'ioredis';
 import type { RedisAddress } from '../config.ts';
-import { connector, type RedisServerOptions } from './connection.ts';
+import { connector, disconnectTimeoutMs, type RedisServerOptions } from './connection.ts';
 import type { Subscribe } from './link.ts';
 import type { Reach } from './store.ts';
 import { subscriber, toldByOthers } from './subscription.ts';
@@ -23,10 +23,11 @@ export function reachRedis(
     const server = { host: name.slice(0, at), port: Number(name.slice(at + 1)), ...access };
     return connector({ server, connectTimeoutMs });
   };
+  const redisOptions = { ...access, disconnectTimeout: disconnectTimeoutMs };
   return {
     reach: { kind: 'cluster', nodes, openNode },
     subscribe: (channel, heard) =>
-      subscribeInCluster(new Cluster([...nodes], { redisOptions: access, lazyConnect: true }), channel, heard),
+      subscribeInCluster(new Cluster([...nodes], { redisOptions, lazyConnect: true }), channel, heard),
   };
 }
 

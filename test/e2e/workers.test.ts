@@ -1,11 +1,11 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readdirSync, readFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { expect, test } from '@jest/globals';
 import { connectClient } from '../harness/live-client.ts';
 import { createSchema } from '../harness/database-schema.ts';
 import { startRedis } from '../harness/redis-server.ts';
 import { environmentOf, eventually } from '../harness/service.ts';
+import { makeServerFolder } from '../harness/server-process.ts';
 import { runVerb, type ServiceProcess, startServiceProcess } from '../harness/service-process.ts';
 import { sharedDatabases } from '../harness/shared-servers.ts';
 import { stopAfterEach } from '../harness/stops.ts';
@@ -15,20 +15,42 @@ import { stopAfterEach } from '../harness/stops.ts';
 const stops = stopAfterEach();
 const headers = { 'x-internal-secret': 's' };
 
-async function startWorkers(count: number): Promise<ServiceProcess> {
+async function startWorkers(count: number): Promise<ServiceProcess & { readonly temporary: string }> {
   const [server] = sharedDatabases();
   if (server === undefined) throw new Error('no database');
-  const [schema, redis] = [await createSchema(server), await startRedis()];
-  stops.push(schema.drop, () => redis.stop());
-  const environment = { ...environmentOf(redis, schema), REALTIME_API_SECRET: 's', LOG_REQUESTS: 'false' };
+  const [schema, redis, temporary] = [
+    await createSchema(server),
+    await startRedis(),
+    await makeServerFolder('workers'),
+  ];
+  stops.push(
+    () => rm(temporary, { recursive: true, force: true }),
+    schema.drop,
+    () => redis.stop(),
+  );
+  const environment = {
+    ...environmentOf(redis, schema),
+    REALTIME_API_SECRET: 's',
+    LOG_REQUESTS: 'false',
+    TMPDIR: temporary,
+  };
   const service = await startServiceProcess({ environment, arguments: ['serve', '--workers', String(count)] });
   stops.push(service.stop);
   await eventually(async () => startsOf(service) >= count);
-  return service;
+  return { ...service, temporary };
 }
 
 const processesOf = ({ pid }: ServiceProcess): number[] =>
   readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').map(Number);
+
+/** One that has ended, and that nobody has asked how, is still in the table of processes. */
+function isRunning(pid: number): boolean {
+  try {
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
 
 const startsOf = ({ lines }: ServiceProcess): number => lines.filter((line) => line.includes('is in use')).length;
 
@@ -52,8 +74,7 @@ test('share the port, the cache and the live events; sessions by polling stay wh
 test('one that dies is replaced, and the others go on; SIGTERM ends all, and leaves nothing', async () => {
   const service = await startWorkers(2);
   const [victim = 0, other = 0] = processesOf(service);
-  const folder = join(tmpdir(), `energex-cache-${service.pid}`);
-  expect(existsSync(folder)).toBe(true);
+  expect(readdirSync(service.temporary)).toHaveLength(1);
   process.kill(victim, 'SIGKILL');
   for (let count = 0; count < 20; count += 1) {
     // What was on its way to the process that died is lost, nothing else.
@@ -68,8 +89,17 @@ test('one that dies is replaced, and the others go on; SIGTERM ends all, and lea
   expect(all).toHaveLength(2);
   service.signal('SIGTERM');
   expect(await service.ended).toMatchObject({ code: 0 });
-  expect(existsSync(folder)).toBe(false);
-  for (const pid of all) expect(() => process.kill(pid, 0)).toThrow('ESRCH');
+  expect(readdirSync(service.temporary)).toEqual([]);
+  expect(all.filter(isRunning)).toEqual([]);
+}, 60_000);
+
+test('all of them end when the one that started them is killed, and they leave nothing', async () => {
+  const service = await startWorkers(2);
+  const all = processesOf(service);
+  service.signal('SIGKILL');
+  await service.ended;
+  await eventually(async () => readdirSync(service.temporary).length === 0);
+  for (const pid of all) await eventually(async () => !isRunning(pid));
 }, 60_000);
 
 test('without servers that they share, or with a number that is none, they are refused', async () => {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { pino } from 'pino';
 import { loadConfig } from '../../src/config.ts';
-import { neighbourFolder, Neighbours } from '../../src/realtime/neighbours.ts';
+import { Neighbours } from '../../src/realtime/neighbours.ts';
 import { type RunningServer, startServer } from '../../src/server.ts';
 
 let folder: string;
@@ -83,5 +83,4 @@ test('a process that goes while it answers ends the answer', async () => {
 
 test('a folder that is not there is an error at the start', async () => {
   await expect(new Neighbours(join(folder, 'nowhere'), '1', http).listen()).rejects.toThrow('nowhere');
-  expect(neighbourFolder(7)).toBe(join(tmpdir(), 'energex-cache-7'));
 });
