@@ -5,7 +5,7 @@ import { type Address, type Option, options, type Settings } from './options.ts'
 
 /** The settings of `options.ts` as they were given, checked. This is the only module that reads the environment. */
 
-type Environment = Readonly<Record<string, string | undefined>>;
+export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** One server, the master that Sentinels tell of, or a cluster of which some nodes are known. */
 export type RedisAddress = RedisAccess &

@@ -21,7 +21,8 @@ const usage = `Usage: energex-cache [verb]
 Settings come from the environment or a .env file: docs/configuration.md.`;
 
 async function serve(workers: number): Promise<void> {
-  const config = loadConfig(readEnvironment());
+  const environment = readEnvironment();
+  const config = loadConfig(environment);
   const { LOG_LEVEL: level, LOG_FORMAT: format, SHUTDOWN_TIMEOUT_MS: shutdownMs } = config.settings;
   const log = createLogger({ level, format });
   if (workers > 1 && cluster.isPrimary) {
@@ -35,7 +36,7 @@ async function serve(workers: number): Promise<void> {
     stopWithGrace(log, shutdownMs + 2_000, () => all.stop(shutdownMs + 1_500));
     return;
   }
-  const part = ownPart();
+  const part = ownPart(environment);
   const own = part === undefined ? log : log.child({ worker: part.number });
   const server = await startServer(config, own, { worker: part });
   // From a terminal SIGINT comes to all processes; the primary then ends the others.

@@ -6,6 +6,7 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { type Clock, pause } from '../cache/clock.ts';
+import type { Environment } from '../config.ts';
 
 /**
  * `serve --workers N`: N processes that share one port, and a primary that answers nothing itself. Each is an instance like
@@ -70,9 +71,9 @@ export interface Part {
 }
 
 /** Undefined in a process that is none of several. */
-export function ownPart(): Part | undefined {
+export function ownPart(environment: Environment): Part | undefined {
   const { worker } = cluster;
-  const folder = process.env[folderVariable];
+  const folder = environment[folderVariable];
   if (worker === undefined || folder === undefined) return undefined;
   // Node ends a worker whose primary is gone; a primary that was killed leaves the folder to them.
   process.once('exit', () => {
