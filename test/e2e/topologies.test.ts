@@ -65,7 +65,11 @@ async function expectOneCache([one, two]: readonly ServiceProcess[]): Promise<vo
   expect((await accepted(() => two.request('DELETE', path, { user_id: 1 }))).status).toBe(200);
   expect((await one.get(path)).status).toBe(404);
   expect((await one.get('/cache/posts')).json.data).toEqual([]);
-  expect((await one.get('/cache/health')).json.services).toEqual({ redis: 'healthy', mysql: 'healthy' });
+  // On a busy machine a node may be late three times in a row, and is then not trusted for a moment.
+  await eventually(async () => {
+    const { redis, mysql } = (await one.get('/cache/health')).json.services;
+    return redis === 'healthy' && mysql === 'healthy';
+  }, 20_000);
 }
 
 test('a Redis Cluster', async () => {
