@@ -22,6 +22,7 @@ import { buildApp } from './http/app.ts';
 import { addAsyncapiRoute } from './http/asyncapi.ts';
 import { addHealthRoute } from './http/health.ts';
 import { addInternalRoutes } from './http/internal.ts';
+import { addOpenapiRoutes } from './http/openapi/routes.ts';
 import { addResourceRoutes } from './http/resource-routes.ts';
 import { Broadcaster } from './realtime/broadcaster.ts';
 import type { EventLog } from './realtime/event-log.ts';
@@ -85,6 +86,7 @@ export async function startServer(
   }
   addHealthRoute(app, { redis: () => cache.ping(), mysql: () => database.ping(), draining: () => draining });
   addAsyncapiRoute(app, resources);
+  await addOpenapiRoutes(app, resources);
   const broadcaster = new Broadcaster(cache, resources, publisher, tellsChanges);
   addInternalRoutes(app, broadcaster, settings.REALTIME_API_SECRET);
   void preparation.done.then(() => feed?.start());

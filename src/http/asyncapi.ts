@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs';
 import type { FastifyInstance } from 'fastify';
 import { describeLiveEvents } from '../realtime/asyncapi.ts';
 import type { Resource } from '../resources/resource.ts';
 import { refuseOtherMethods } from './methods.ts';
+import { ownVersion } from './own-version.ts';
 
 const path = '/asyncapi.json';
 
@@ -13,10 +13,4 @@ export function addAsyncapiRoute(app: FastifyInstance, resources: readonly Resou
     reply.type('application/json; charset=utf-8').header('cache-control', 'no-cache').send(document),
   );
   refuseOtherMethods(app, path, ['GET', 'HEAD', 'OPTIONS']);
-}
-
-/** The manifest stands above `src/` and `dist/` alike. */
-function ownVersion(): string {
-  const manifest: unknown = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
-  return String(Object(manifest).version);
 }

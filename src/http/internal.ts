@@ -1,23 +1,19 @@
 import { hash, timingSafeEqual } from 'node:crypto';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { type Static, Type } from 'typebox';
+import type { Static } from 'typebox';
 import { CatalogueError } from '../errors.ts';
 import type { Broadcaster } from '../realtime/broadcaster.ts';
+import { broadcastSchema } from './body-schemas.ts';
 import { refuseOtherMethods } from './methods.ts';
 
 const path = '/internal/broadcast';
 
-const bodySchema = Type.Object({
-  event: Type.String({ notBlank: true, wellFormed: true, maxLength: 255 }),
-  data: Type.Unknown(),
-});
-
 /** `POST /internal/broadcast`: the PHP backend tells every browser something, with the secret both know. */
 export function addInternalRoutes(app: FastifyInstance, broadcaster: Broadcaster, secret: string | undefined): void {
-  app.post<{ Body: Static<typeof bodySchema> }>(
+  app.post<{ Body: Static<typeof broadcastSchema> }>(
     path,
     // Before the body is read: who does not know the secret is told nothing else.
-    { schema: { body: bodySchema }, onRequest: async (request) => requireSecret(request, secret) },
+    { schema: { body: broadcastSchema }, onRequest: async (request) => requireSecret(request, secret) },
     async (request) => {
       await broadcaster.broadcast(request.body.event, request.body.data);
       return { message: 'Broadcast successful' };

@@ -1,13 +1,14 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { type TSchema, Type } from 'typebox';
 import type { Answer } from '../cache/read-through.ts';
 import { CatalogueError } from '../errors.ts';
+import { greatestLimit, standardLimit } from '../resources/cursor.ts';
 import { isIdentifier } from '../resources/identifier.ts';
 import { isAbsent } from '../cache/negative.ts';
 import { entityTag, readMeta } from '../resources/meta.ts';
 import type { ResourceReader } from '../resources/reader.ts';
 import { type Fields, type Resource, writableColumns } from '../resources/resource.ts';
 import type { ResourceWriter } from '../resources/writer.ts';
+import { bodySchema, deleteSchema } from './body-schemas.ts';
 import { matchesNone, preconditionOf } from './conditional.ts';
 import { cacheStatus, hookHeadersOf, type PageOf, sendRead } from './envelope.ts';
 import { refuseOtherMethods } from './methods.ts';
@@ -91,9 +92,6 @@ function sendAnswer(
   sendRead(reply, answer, hookHeaders, { page, status: isKnown ? 304 : 200 });
 }
 
-const standardLimit = 20;
-const greatestLimit = 100;
-
 /** Other parameters are ignored, and make no keys. */
 function pageOf(request: FastifyRequest): { limit: number | undefined; after: string | undefined } {
   const { limit, after } = parameters(request.query, ['limit', 'after']);
@@ -128,21 +126,6 @@ function idempotencyKey(request: FastifyRequest): string | undefined {
   if (key === undefined) return undefined;
   if (typeof key !== 'string' || !/^[\x21-\x7e]{1,255}$/.test(key)) throw new CatalogueError('IDEMPOTENCY_KEY_INVALID');
   return key;
-}
-
-function bodySchema(resource: Resource, moment: 'create' | 'update'): object {
-  const names = writableColumns(resource.columns, moment);
-  const properties = Object.fromEntries(names.map((name) => [name, schemaOf(resource, name)]));
-  if (moment === 'create') return { type: 'object', properties, required: names };
-  return { type: 'object', properties, anyOf: names.map((name) => ({ required: [name] })) };
-}
-
-function deleteSchema({ owner, ...resource }: Resource): object {
-  return { type: 'object', properties: owner === undefined ? {} : { [owner]: schemaOf(resource, owner) } };
-}
-
-function schemaOf({ columns }: Pick<Resource, 'columns'>, name: string): TSchema {
-  return columns[name]?.schema ?? Type.Unknown();
 }
 
 /** The writable columns of a checked body; whatever else it has is ignored. */

@@ -18,6 +18,8 @@ export interface Column {
   readonly stamp: 'never' | 'on-create' | 'always';
   /** What it is in an answer or an event, as JSON Schema. */
   readonly json: TSchema;
+  /** A value as it stands in an answer, for the documentation. */
+  readonly example: unknown;
   /** The value as JSON text. */
   readonly toJson: (value: SqlValue) => string;
 }
@@ -31,6 +33,7 @@ export function identifier(): Column {
     isReference: false,
     stamp: 'never',
     json: Type.Integer({ minimum: 1 }),
+    example: 1,
     toJson: digits,
   };
 }
@@ -51,6 +54,7 @@ export function text(limits: { maxCharacters?: number; maxBytes?: number }): Col
     isReference: false,
     stamp: 'never',
     json: Type.String(),
+    example: 'Text',
     toJson: quoted,
   };
 }
@@ -66,6 +70,7 @@ export function reference(): Column {
     isReference: true,
     stamp: 'never',
     json: Type.Integer({ minimum: 1 }),
+    example: 1,
     toJson: digits,
   };
 }
@@ -79,6 +84,7 @@ export function createdAt(): Column {
     isReference: false,
     stamp: 'on-create',
     json: Type.Unsafe<string | null>({ type: ['string', 'null'], pattern: instantPattern }),
+    example: '2025-01-01T00:00:00Z',
     toJson: instant,
   };
 }

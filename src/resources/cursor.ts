@@ -3,6 +3,10 @@ import { CatalogueError } from '../errors.ts';
 import { isIdentifier } from './identifier.ts';
 import type { PageStart } from './statements.ts';
 
+/** Rows of a page. */
+export const standardLimit = 20;
+export const greatestLimit = 100;
+
 /**
  * The cursor of keyset pagination: the position of the last row of a page, `created_at` and `id`, in base64url. Opaque
  * to clients. It is no secret and no right: a forged one that is well-formed is just another position in the list.

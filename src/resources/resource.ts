@@ -21,6 +21,8 @@ export interface Definition {
   readonly owner?: string;
   /** Live events for what happened to a row. */
   readonly events: { readonly created: string; readonly updated: string; readonly deleted: string };
+  /** Values for the documentation, by column, where those of the kinds of columns say too little. */
+  readonly examples?: Readonly<Record<string, unknown>>;
   /** In milliseconds. `absent` is for rows that don't exist. */
   readonly ttl: { readonly list: number; readonly item: number; readonly absent: number };
 }

@@ -3,6 +3,7 @@ import { loadConfig } from '../../src/config.ts';
 import type { Resource } from '../../src/resources/resource.ts';
 import { startServer } from '../../src/server.ts';
 import { createSchema, type DatabaseSchema } from './database-schema.ts';
+import { checkAnswer } from './openapi-check.ts';
 import { type RedisServer, startRedis } from './redis-server.ts';
 import { sharedDatabases } from './shared-servers.ts';
 
@@ -91,6 +92,7 @@ export async function startService(
       ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
     });
     const text = await response.text();
+    checkAnswer(options.resources, method, path, { status: response.status, headers: response.headers, text });
     return {
       status: response.status,
       headers: response.headers,

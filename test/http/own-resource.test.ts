@@ -15,6 +15,7 @@ const stars: Column = {
   isReference: false,
   stamp: 'never',
   json: Type.Integer({ minimum: 1, maximum: 5 }),
+  example: 4,
   toJson: (value) => String(value),
 };
 

@@ -24,5 +24,10 @@ export const posts = defineResource({
   },
   owner: 'user_id',
   events: { created: 'new_post', updated: 'post_updated', deleted: 'post_deleted' },
+  examples: {
+    title: 'Welcome to EnergeX',
+    content: 'The first read says "source": "database", the second "source": "cache".',
+    user: { id: 1, name: 'Ada Lovelace', email: 'ada@example.com' },
+  },
   ttl: { list: 5 * minuteMs, item: 10 * minuteMs, absent: minuteMs / 2 },
 });
