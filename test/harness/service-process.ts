@@ -10,6 +10,8 @@ export type ProcessOptions = {
   readonly environment?: Readonly<Record<string, string>>;
   /** Verb and flags; `serve` by default. */
   readonly arguments?: readonly string[];
+  /** Where the project is; by default this one. */
+  readonly project?: string;
   /** Files of the working directory, by name: `.env`, secrets. It is a fresh folder that goes with the process. */
   readonly files?: Readonly<Record<string, string>>;
 };
@@ -39,7 +41,7 @@ export type ServiceProcess = ProgramProcess & {
   get(path: string, headers?: Record<string, string>): Promise<Reply>;
 };
 
-const entry = join(import.meta.dirname, '..', '..', 'src', 'main.ts');
+const thisProject = join(import.meta.dirname, '..', '..');
 const lineTimeoutMs = 20_000;
 const verbTimeoutMs = 25_000;
 const listening = /listening on http:\/\/127\.0\.0\.1:(\d+)/;
@@ -50,6 +52,7 @@ export async function startProgram(options: ProcessOptions = {}): Promise<Progra
   const guard = startProcessGuard(folder);
   for (const [name, content] of Object.entries(options.files ?? {})) await writeFile(join(folder, name), content);
   let since = performance.now();
+  const entry = join(options.project ?? thisProject, 'src', 'main.ts');
   const child = spawn(process.execPath, [entry, ...(options.arguments ?? ['serve'])], {
     cwd: folder,
     env: { PATH: process.env['PATH'], ...options.environment },
