@@ -1,5 +1,5 @@
 import { type Key, type KeyName, splitKey } from '../../src/cache/key.ts';
-import { itemKey, keys, list, namesAffectedBy, rows, valueOf } from './data.ts';
+import { itemKey, keys, list, namesAffectedBy, rows, segmentKey, valueOf } from './data.ts';
 import { outsider } from './database/statements.ts';
 import type { Committed, CommitReport } from './database/server.ts';
 
@@ -23,10 +23,13 @@ export class Oracle {
   readonly #history = new Map<Key, Span[]>();
   readonly #graces = new Set<Grace>();
   readonly #now: () => number;
+  readonly #composed: boolean;
   #failover: { readonly at: number; readonly origin: string; readonly last: ReadonlyMap<Key, string> } | undefined;
 
-  constructor(now: () => number, committed: Committed) {
+  /** `composed`: the list is put together from segments. */
+  constructor(now: () => number, committed: Committed, composed: boolean) {
     this.#now = now;
+    this.#composed = composed;
     for (const key of keys)
       this.#history.set(key, [{ value: valueOf(key, committed), from: 0, to: Number.POSITIVE_INFINITY }]);
   }
@@ -65,10 +68,10 @@ export class Oracle {
   judge(read: Read): string | undefined {
     const { key, value, askedAt, origin } = read;
     const spans = this.#history.get(key) ?? [];
-    const floor = this.#floor(read);
+    const floor = this.#floor(read, splitKey(key).name);
     const allowed = spans.filter(({ to }) => to > floor).map((span) => span.value);
     if (allowed.includes(value)) return undefined;
-    if (key === list && this.#gracesOf(read).length > 0 && this.#mayBeTorn(value, floor)) return undefined;
+    if (this.#composed && key === list && this.#mayBeTorn(read, floor)) return undefined;
     const failover = this.#failover;
     if (failover !== undefined && origin !== failover.origin) {
       const unchanged = !spans.some(({ from }) => from > failover.at && from <= askedAt);
@@ -79,12 +82,15 @@ export class Oracle {
 
   /**
    * While something old may be answered, a list that is put together may show it beside what is newer: each row as it was
-   * at some instant behind the floor.
+   * at some instant behind the floor of the list or of its own segment.
    */
-  #mayBeTorn(text: string, floor: number): boolean {
-    return rows.every((row) => {
-      const shown = new RegExp(`\\b${row}=(\\w+)`).exec(text)?.[1] ?? 'null';
-      return (this.#history.get(itemKey(row)) ?? []).some(({ value, to }) => to > floor && value === shown);
+  #mayBeTorn(read: Read, floorOfList: number): boolean {
+    const floors = rows.map((row) => Math.min(floorOfList, this.#floor(read, segmentKey(row))));
+    if (floors.every((floor) => floor === read.askedAt)) return false;
+    return rows.every((row, index) => {
+      const shown = new RegExp(`\\b${row}=(\\w+)`).exec(read.value)?.[1] ?? 'null';
+      const spans = this.#history.get(itemKey(row)) ?? [];
+      return spans.some(({ value, to }) => to > (floors[index] ?? read.askedAt) && value === shown);
     });
   }
 
@@ -98,13 +104,12 @@ export class Oracle {
     return [...this.#graces].filter(({ until }) => until === Number.POSITIVE_INFINITY).map(({ name }) => name);
   }
 
-  #floor(read: Read): number {
+  #floor(read: Read, name: KeyName): number {
     // The value before it ended at that very instant.
-    return Math.min(read.askedAt, ...this.#gracesOf(read).map(({ since }) => since - 1));
+    return Math.min(read.askedAt, ...this.#gracesOf(read, name).map(({ since }) => since - 1));
   }
 
-  #gracesOf({ key, instance, askedAt, recoveredAt }: Read): Grace[] {
-    const { name } = splitKey(key);
+  #gracesOf({ instance, askedAt, recoveredAt }: Read, name: KeyName): Grace[] {
     return [...this.#graces].filter((grace) => {
       const isUnaware = grace.outside || (recoveredAt < grace.since && instance !== grace.writer);
       return grace.name === name && grace.until > askedAt && isUnaware;

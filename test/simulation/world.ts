@@ -45,7 +45,7 @@ export class World {
     this.flags = { ...noFlags, ...mutation?.flags };
     this.ttlMs = this.scenario.ttlMs;
     this.random = new Random(seed);
-    this.oracle = new Oracle(() => this.timeline.events, initially);
+    this.oracle = new Oracle(() => this.timeline.events, initially, this.scenario.composed);
     this.redis = new RedisService(this.timeline, this.random, {
       sameRunId: this.flags.sameRunId,
       sameReplicationId: this.flags.sameReplicationId,
