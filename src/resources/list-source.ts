@@ -32,7 +32,6 @@ export class ListSource implements SegmentSource {
   }
 
   async segments(): Promise<readonly Key[] | undefined> {
-    if (this.#isWhole) return undefined;
     const [row] = await this.#database.query(this.#statements.selectRange);
     return this.#keysOf(toRange(row));
   }
