@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import { type Inspection, type Looked, matcherOf, shownBytes } from './inspection.ts';
 import { type Key, type KeyName, splitKey } from './key.ts';
 import { Notices } from './notices.ts';
 import { type Bytes, toBuffer } from './rope.ts';
@@ -17,6 +18,7 @@ export class MemoryStore implements CacheStore {
   readonly #now: () => number;
   readonly #runId: string;
   #count = 0;
+  #evictions = 0;
 
   /** `now` gives milliseconds; `runId` is unique to this store's lifetime. */
   constructor(options: { maxBytes: number; now: () => number; runId: string }) {
@@ -26,6 +28,7 @@ export class MemoryStore implements CacheStore {
       maxSize: options.maxBytes,
       sizeCalculation: (slot, key) => slotOverheadBytes + key.length + (slot.entry?.value?.length ?? 0),
       dispose: (_slot, key, reason) => {
+        if (reason === 'evict') this.#evictions += 1;
         if (reason !== 'set') this.#forget(key);
       },
     });
@@ -123,6 +126,50 @@ export class MemoryStore implements CacheStore {
   unique(): string {
     this.#count += 1;
     return `${this.#runId}.${this.#count.toString(36)}`;
+  }
+
+  /** For people who want to see what there is. */
+  get inspection(): Inspection {
+    return {
+      find: async (pattern, most) => {
+        const matches = matcherOf(pattern);
+        const names = [...this.#members.keys()].filter(matches).toSorted();
+        return { names: names.slice(0, most), hasMore: names.length > most };
+      },
+      look: async (key) => this.#look(key),
+      usage: async () => ({
+        bytes: this.#slots.calculatedSize,
+        limitBytes: this.#slots.maxSize,
+        evictions: this.#evictions,
+        keys: this.#slots.size,
+      }),
+    };
+  }
+
+  #look(key: Key): Looked | null {
+    const { name, part } = splitKey(key);
+    const now = this.#now();
+    const slot = this.#slots.peek(key);
+    const fences = this.#isFenced(name) ? (this.#fences.get(name)?.size ?? 0) : 0;
+    const parts = [...(this.#members.get(name) ?? [])]
+      .map((member) => splitKey(member).part)
+      .filter((each) => each !== '');
+    if (slot === undefined && fences === 0 && (part !== '' || parts.length === 0)) return null;
+    const stored = this.#current(key);
+    const leaseMs = (slot?.lease?.deadline ?? 0) - now;
+    return {
+      version: stored?.version ?? null,
+      isCurrent: stored !== undefined,
+      isComposed: stored?.value === null,
+      meta: stored?.meta ?? '',
+      loadMs: stored?.loadMs ?? null,
+      ttlMs: stored === undefined ? null : stored.expiresAt - now,
+      bytes: stored?.value?.length ?? null,
+      value: stored?.value?.subarray(0, shownBytes) ?? null,
+      leaseMs: leaseMs > 0 ? leaseMs : null,
+      fences,
+      parts: part === '' ? parts.toSorted() : [],
+    };
   }
 
   async ping(): Promise<void> {

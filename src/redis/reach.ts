@@ -1,8 +1,8 @@
 import { Cluster } from 'ioredis';
 import type { RedisAddress } from '../config.ts';
 import { connector, disconnectTimeoutMs, type RedisServerOptions } from './connection.ts';
-import type { Subscribe } from './link.ts';
-import type { Reach } from './store.ts';
+import type { ClusterOptions } from './cluster.ts';
+import type { OpenLink, Subscribe } from './link.ts';
 import { subscriber, toldByOthers } from './subscription.ts';
 
 /** How the Redis of the configuration is reached: one server, the master that Sentinels tell of, or a cluster. */
@@ -43,3 +43,8 @@ function subscribeInCluster(cluster: Cluster, channel: string, heard: (text: str
   cluster.subscribe(channel).catch(toldByOthers);
   return () => cluster.disconnect();
 }
+
+/** How the server or the servers are reached. */
+export type Reach =
+  | { readonly kind: 'one'; readonly openLink: OpenLink }
+  | ({ readonly kind: 'cluster' } & Pick<ClusterOptions, 'nodes' | 'openNode'>);

@@ -7,10 +7,10 @@ import type { Call } from './scripts.ts';
  * missed what happened meanwhile, although it never stopped. `undefined` when the server does not tell.
  */
 export function runOf(info: string): string | undefined {
-  const runId = field(info, 'run_id');
+  const runId = infoField(info, 'run_id');
   return runId === undefined
     ? undefined
-    : `${runId}.${(field(info, 'master_replid') ?? '').slice(0, replicationIdLength)}`;
+    : `${runId}.${(infoField(info, 'master_replid') ?? '').slice(0, replicationIdLength)}`;
 }
 
 /** The server is a replica, which answers reads from what its master has sent so far; or it is a master anew. */
@@ -25,11 +25,11 @@ export async function requireMaster({ link, deadlineMs, ground }: Call): Promise
     ['INFO', 'replication'],
   ]);
   const info = replies.map((reply) => asText(reply)).join('');
-  if (field(info, 'role') === 'slave') throw new NoMaster('the server is not a master');
+  if (infoField(info, 'role') === 'slave') throw new NoMaster('the server is not a master');
   if (runOf(info) !== ground.runId) throw new NoMaster('the server was promoted meanwhile');
 }
 
-function field(info: string, name: string): string | undefined {
+export function infoField(info: string, name: string): string | undefined {
   return new RegExp(`^${name}:(\\w+)`, 'm').exec(info)?.[1];
 }
 

@@ -1,3 +1,4 @@
+import type { Inspection } from '../cache/inspection.ts';
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../cache/clock.ts';
 import type { Key, KeyName } from '../cache/key.ts';
@@ -14,15 +15,18 @@ import {
   StoreUnavailable,
   type VersionClaim,
 } from '../cache/store.ts';
-import { type ClusterOptions, ClusterServers } from './cluster.ts';
+import { ClusterServers } from './cluster.ts';
 import type { EventLog } from '../realtime/event-log.ts';
 import { RedisEventLog } from './event-log.ts';
+import { RedisInspection } from './inspection.ts';
 import { Leases } from './leases.ts';
 import type { Bounds } from './event-scripts.ts';
 import { ManyReads, tellEach } from './many-reads.ts';
-import type { Command, OpenLink, Subscribe } from './link.ts';
+import type { Command, Subscribe } from './link.ts';
 import { type Place, preparedAt } from './place.ts';
+import type { Reach } from './reach.ts';
 import { asArray, asBuffer, asNumber, asText } from './replies.ts';
+import { type Scanned, scanNames } from './scan.ts';
 import * as scripts from './scripts.ts';
 import type { Call } from './scripts.ts';
 import { versionIn } from './version.ts';
@@ -225,15 +229,11 @@ export class RedisStore implements CacheStore {
     await this.#delete(names, (call, places) => scripts.release(call, places, token));
   }
 
-  /**
-   * SCAN tells of every key that is there from its beginning to its end, and of each name its guard: an entry without one
-   * has no version, and the leases are in the guards too.
-   */
   async releaseAll(prefix: string): Promise<void> {
     await this.#servers.onEach(async (server) => {
       let cursor = '0';
       do {
-        const found = await this.#scan(server, cursor, `{${escapeGlob(prefix)}*}:guard`);
+        const found = await this.#scan(server, cursor, `${escapeGlob(prefix)}*`);
         ({ cursor } = found);
         for (let from = 0; from < found.names.length; from += releasedAtOnce) {
           await this.release(found.names.slice(from, from + releasedAtOnce), this.unique());
@@ -243,13 +243,10 @@ export class RedisStore implements CacheStore {
   }
 
   /** A deletion as well: a server that cannot be asked holds what was to go. */
-  async #scan(server: Steps, from: string, pattern: string): Promise<{ cursor: string; names: KeyName[] }> {
-    let found = { cursor: '0', names: new Array<KeyName>() };
-    await server.withDeletion(async ({ link, deadlineMs }) => {
-      const [reply] = await link.send(deadlineMs, [['SCAN', from, 'MATCH', pattern, 'COUNT', scannedAtOnce]]);
-      const [cursor, guards] = asArray(reply);
-      const names = asArray(guards).map((guard) => asText(guard).slice(1, -guardEnd.length));
-      found = { cursor: asText(cursor), names };
+  async #scan(server: Steps, from: string, pattern: string): Promise<Scanned> {
+    let found: Scanned = { cursor: '0', names: [] };
+    await server.withDeletion(async (call) => {
+      found = await scanNames(call, from, pattern);
     });
     return found;
   }
@@ -284,6 +281,11 @@ export class RedisStore implements CacheStore {
 
   get run(): string | undefined {
     return this.#servers.run;
+  }
+
+  /** For people who want to see what there is. */
+  get inspection(): Inspection {
+    return new RedisInspection(this.#servers);
   }
 
   /** The event log beside the values. */
@@ -322,11 +324,6 @@ export interface RedisStoreOptions
   readonly subscribe: Subscribe;
 }
 
-/** How the server or the servers are reached. */
-export type Reach =
-  | { readonly kind: 'one'; readonly openLink: OpenLink }
-  | ({ readonly kind: 'cluster' } & Pick<ClusterOptions, 'nodes' | 'openNode'>);
-
 type WithoutNotice = Exclude<Acquired, { kind: 'wait' }> | { readonly kind: 'wait'; readonly remainingMs: number };
 
 /**
@@ -339,8 +336,6 @@ const mostPlaces = 32;
 const preparationMs = 60_000;
 const pieceBytes = 1024 * 1024;
 
-const guardEnd = '}:guard';
-const scannedAtOnce = 500;
 /** As many as go within the deadline of a small command. */
 const releasedAtOnce = 50;
 

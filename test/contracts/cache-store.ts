@@ -1,11 +1,13 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import type { Inspection } from '../../src/cache/inspection.ts';
 import { type Key, partOf } from '../../src/cache/key.ts';
 import { Rope } from '../../src/cache/rope.ts';
 import type { CacheStore, Entry, Fill, Found } from '../../src/cache/store.ts';
+import { describeInspection } from './inspection.ts';
 
 /** One implementation of the port, ready to be used. */
 export interface StoreUnderTest {
-  readonly store: CacheStore;
+  readonly store: CacheStore & { readonly inspection: Inspection };
   /** Lets time pass on the clock of the store's deadlines. */
   elapse(ms: number): Promise<void>;
   close(): Promise<void>;
@@ -50,6 +52,8 @@ export function describeCacheStore(name: string, open: () => Promise<StoreUnderT
       return token;
     };
     const textOf = (entry: Entry | null): string | undefined => entry?.value.toString();
+
+    describeInspection(() => tested.store);
 
     test('a key that nobody filled has no version and no value', async () => {
       expect(await store.validate(key)).toBeNull();

@@ -1,0 +1,132 @@
+import { type FoundNames, type Inspection, type Looked, shownBytes, type StoreUsage } from '../cache/inspection.ts';
+import { type Key, type KeyName, splitKey } from '../cache/key.ts';
+import type { Reply } from './link.ts';
+import type { Place } from './place.ts';
+import { asArray, asNumber, asText } from './replies.ts';
+import { infoField } from './run.ts';
+import { scanNames } from './scan.ts';
+import type { Servers, Steps } from './servers.ts';
+import { versionIn } from './version.ts';
+
+/** What is in Redis, on one server or on all nodes of a cluster. */
+export class RedisInspection implements Inspection {
+  readonly #servers: Servers;
+
+  constructor(servers: Servers) {
+    this.#servers = servers;
+  }
+
+  /** Every name has its guard, so those are looked for. A scan of many keys ends early, and says so. */
+  async find(pattern: string, most: number): Promise<FoundNames> {
+    const names = new Set<KeyName>();
+    let hasMore = false;
+    await this.#servers.onEach(async (server) => {
+      let cursor = '0';
+      for (let round = 0; round === 0 || cursor !== '0'; round += 1) {
+        if (round === mostRounds || names.size >= most) {
+          hasMore = true;
+          return;
+        }
+        const found = await server.withCommands((call) => scanNames(call, cursor, pattern));
+        ({ cursor } = found);
+        for (const name of found.names) names.add(name);
+      }
+    });
+    const sorted = [...names].toSorted();
+    return { names: sorted.slice(0, most), hasMore: hasMore || sorted.length > most };
+  }
+
+  look(key: Key): Promise<Looked | null> {
+    const place = this.#servers.placeOf(key);
+    return this.#servers.at(place, (server) => lookAt(server, place, splitKey(key).part));
+  }
+
+  async usage(): Promise<StoreUsage> {
+    const nodes: StoreUsage[] = [];
+    await this.#servers.onEach(async (server) => {
+      nodes.push(await usageOf(server));
+    });
+    return nodes.reduce((all, one) => ({
+      bytes: all.bytes + one.bytes,
+      limitBytes: all.limitBytes + one.limitBytes,
+      evictions: all.evictions + one.evictions,
+      keys: all.keys + one.keys,
+    }));
+  }
+}
+
+/** Some hundred thousand keys. */
+const mostRounds = 400;
+
+async function lookAt(server: Steps, { value, guard, suffix, fences }: Place, part: string): Promise<Looked | null> {
+  return await server.withValues(async ({ link, deadlineMs, trusted }) => {
+    const [fields, ttl, length, bytes, open, time] = await link.send(deadlineMs, [
+      ['HGETALL', guard],
+      ['PTTL', value],
+      ['STRLEN', value],
+      ['GETRANGE', value, 0, shownBytes - 1],
+      ['HGET', fences, guard],
+      ['TIME'],
+    ]);
+    const guarded = toFields(asArray(fields));
+    const now = toMs(asArray(time));
+    const size = asNumber(length);
+    const count = openFences(open, now);
+    if (guarded.size === 0 && size === 0 && count === 0) return null;
+    const version = guarded.get(`version${suffix}`) ?? null;
+    const lease = Number(guarded.get(`lease_deadline${suffix}`) ?? 0) - now;
+    return {
+      version,
+      isCurrent: version !== null && versionIn(Buffer.from(version), trusted) !== null,
+      isComposed: version !== null && size === 0,
+      meta: guarded.get(`meta${suffix}`) ?? '',
+      loadMs: guarded.has(`load_ms${suffix}`) ? Number(guarded.get(`load_ms${suffix}`)) : null,
+      ttlMs: size === 0 ? expiresIn(guarded.get(`expires${suffix}`), now) : asNumber(ttl),
+      bytes: size === 0 ? null : size,
+      value: size === 0 || !Buffer.isBuffer(bytes) ? null : bytes,
+      leaseMs: lease > 0 ? lease : null,
+      fences: count,
+      parts: part === '' ? partsIn(guarded) : [],
+    };
+  });
+}
+
+function toFields(replies: readonly Reply[]): Map<string, string> {
+  const fields = new Map<string, string>();
+  for (let at = 0; at + 1 < replies.length; at += 2) fields.set(asText(replies[at]), asText(replies[at + 1]));
+  return fields;
+}
+
+/** Of the server's clock, by which all deadlines go. */
+function toMs([seconds, microseconds]: readonly Reply[]): number {
+  return Number(asText(seconds)) * 1000 + Number(asText(microseconds)) / 1000;
+}
+
+function openFences(reply: Reply | undefined, now: number): number {
+  if (reply === null) return 0;
+  const deadlines = asText(reply)
+    .split(' ')
+    .map((fence) => Number(fence.slice(fence.lastIndexOf(':') + 1)));
+  return deadlines.filter((deadline) => deadline > now).length;
+}
+
+function expiresIn(expires: string | undefined, now: number): number | null {
+  const left = Number(expires ?? 0) - now;
+  return left > 0 ? left : null;
+}
+
+function partsIn(guarded: ReadonlyMap<string, string>): string[] {
+  return [...guarded.keys()].flatMap((field) => /^version#(.*)$/s.exec(field)?.[1] ?? []).toSorted();
+}
+
+async function usageOf(server: Steps): Promise<StoreUsage> {
+  return await server.withCommands(async ({ link, deadlineMs }) => {
+    const [memory, stats, keys] = await link.send(deadlineMs, [['INFO', 'memory'], ['INFO', 'stats'], ['DBSIZE']]);
+    return {
+      bytes: Number(infoField(asText(memory), 'used_memory') ?? 0),
+      limitBytes: Number(infoField(asText(memory), 'maxmemory') ?? 0),
+      evictions: Number(infoField(asText(stats), 'evicted_keys') ?? 0),
+      keys: asNumber(keys),
+    };
+  });
+}
