@@ -123,6 +123,12 @@ export const catalogue = {
     cause: '`x-internal-secret` is missing or wrong, or the service has no `REALTIME_API_SECRET`.',
     remedy: 'Configure the same secret on both sides.',
   },
+  METRICS_FORBIDDEN: {
+    message: 'Forbidden',
+    retryable: false,
+    cause: 'The service has a `METRICS_TOKEN`, and `Authorization` does not carry it.',
+    remedy: 'Give the token to Prometheus: `authorization: { credentials_file: ... }` of the scrape configuration.',
+  },
   RESERVED_EVENT: {
     message: 'The event name "{event}" is reserved',
     retryable: false,

@@ -252,6 +252,11 @@ export const options = {
   SHUTDOWN_TIMEOUT_MS: integer(9_000, 100, 600_000, {
     description: 'How long requests in flight may take after SIGTERM.',
   }),
+  METRICS_TOKEN: text(undefined, {
+    secret: true,
+    description:
+      'What `GET /metrics` demands as `Authorization: Bearer ...`; without it everyone who reaches the port may read the metrics.',
+  }),
   LOG_LEVEL: choice('info', ['fatal', 'error', 'warn', 'info', 'debug', 'silent'], {
     description: 'Least level that is logged.',
   }),

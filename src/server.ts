@@ -12,7 +12,6 @@ import type { Follower } from './change-feed/follower.ts';
 import type { Config } from './config.ts';
 import { claimRun, passBarrier, readClaim, settleClaim } from './database/barrier.ts';
 import type { Database } from './database/database.ts';
-import { migrate } from './database/migrate.ts';
 import { MysqlDatabase } from './database/mysql.ts';
 import { DatabaseOutbox } from './database/outbox.ts';
 import { SqliteDatabase } from './database/sqlite.ts';
@@ -21,6 +20,7 @@ import { CatalogueError, describeError } from './errors.ts';
 import { buildApp } from './http/app.ts';
 import { addAsyncapiRoute } from './http/asyncapi.ts';
 import { addHealthRoute } from './http/health.ts';
+import { addMetricsRoute } from './http/metrics-route.ts';
 import { addInternalRoutes } from './http/internal.ts';
 import { addOpenapiRoutes } from './http/openapi/routes.ts';
 import { addResourceRoutes } from './http/resource-routes.ts';
@@ -32,14 +32,16 @@ import { EventPublisher } from './realtime/publisher.ts';
 import { roomsOf } from './realtime/rooms.ts';
 import { Sending } from './http/sending.ts';
 import { SocketServer } from './realtime/socket-server.ts';
+import { Metrics } from './operations/metrics/metrics.ts';
 import { reportFeed } from './operations/report-feed.ts';
+import type { ServerStates } from './operations/metrics/servers.ts';
+import { prepareDatabase } from './operations/preparation.ts';
 import { addressOf, reportCache } from './operations/report.ts';
 import type { Part } from './operations/workers.ts';
 import { RedisCheckpoint } from './redis/feed-checkpoint.ts';
 import { reachRedis } from './redis/reach.ts';
 import { RedisStore } from './redis/store.ts';
 import { forgetOldKeys } from './resources/idempotency.ts';
-import { addSamples } from './resources/posts/samples.ts';
 import { ResourceReader } from './resources/reader.ts';
 import { resources as registered } from './resources/registry.ts';
 import type { Resource } from './resources/resource.ts';
@@ -67,9 +69,11 @@ export async function startServer(
   const { store, cache, eventLog, checkpoint } = openCache(config, database);
   let draining = false;
 
+  const metrics = new Metrics(worker);
   const app = await buildApp({
     logger: log,
     logRequests: settings.LOG_REQUESTS === 'true',
+    durationOf: metrics.durationOf,
     origins: settings.FRONTEND_URL,
     requestTimeoutMs: settings.REQUEST_TIMEOUT_MS,
     sending: new Sending({ mostBytes: settings.OUTGOING_MB * 1024 * 1024, stallMs: settings.SEND_STALL_MS }),
@@ -89,6 +93,7 @@ export async function startServer(
   await addOpenapiRoutes(app, resources);
   const broadcaster = new Broadcaster(cache, resources, publisher, tellsChanges);
   addInternalRoutes(app, broadcaster, settings.REALTIME_API_SECRET);
+  addMetricsRoute(app, metrics, settings.METRICS_TOKEN);
   void preparation.done.then(() => feed?.start());
 
   const housekeeping = setInterval(
@@ -107,21 +112,18 @@ export async function startServer(
     await cache.close();
     await store.close();
     await within(closeDatabaseMs, database.close());
+    metrics.stop();
     stopReporting();
     stopReportingFeed();
   };
   try {
     await neighbours?.listen();
-    await app.listen({
-      host: settings.HOST,
-      port: settings.PORT,
-      listenTextResolver: (url) => `HTTP: listening on ${url}`,
-    });
+    const servers = serverStatesOf(store, database);
+    await metrics.start({ resources, servers, hasFeed: feed !== undefined, memory: cache.memory, sockets });
+    await listen(app, settings);
   } catch (error) {
     await stop();
-    if (!isListenError(error)) throw error;
-    const params = { address: addressOf({ host: settings.HOST, port: settings.PORT }), reason: describeError(error) };
-    throw new CatalogueError('PORT_UNAVAILABLE', { params, cause: error });
+    throw error;
   }
   return { port: portOf(app), stop };
 }
@@ -229,6 +231,12 @@ function openSockets(
   });
 }
 
+/** What the gauges of the servers are read from; `undefined` with the embedded default. */
+function serverStatesOf(store: CacheStore, database: Database): ServerStates | undefined {
+  if (!(store instanceof RedisStore && database instanceof MysqlDatabase)) return undefined;
+  return { isRedisUp: () => store.downReason === undefined, pool: () => database.connections };
+}
+
 /** With a feed, what is told of changes comes from it alone: in the order of the commits, for all who write. */
 function tellingWhile(tellsChanges: () => boolean, sink: ChangeSink): ChangeSink {
   return {
@@ -254,53 +262,6 @@ export interface OpenedCache {
 
 const bytesPerMb = 1024 * 1024;
 
-/** Creates missing tables, as soon as the database lets it. */
-function prepareDatabase(
-  { backend }: Config,
-  database: Database,
-  log: Logger,
-): { firstAttempt: Promise<void>; done: Promise<void>; stop(): void } {
-  let timer: NodeJS.Timeout | undefined;
-  let stopped = false;
-  const where =
-    backend.kind === 'embedded' ? `embedded SQLite, ${placeOf(backend.location)}` : addressOf(backend.database);
-  let told: string | undefined;
-  const { promise: done, resolve } = Promise.withResolvers<void>();
-  const attempt = async (): Promise<void> => {
-    try {
-      const created = await migrate(database);
-      if (backend.kind === 'embedded') await addSamples(database);
-      const tables = created.length === 0 ? 'all tables are there' : `created ${created.join(', ')}`;
-      log.info(`Database: ${where}: connected; ${tables}`);
-      if (!stopped) resolve();
-    } catch (error) {
-      if (stopped) return;
-      const reason = rootCause(error);
-      // Once for each change of the reason: the attempts go on by the second, for hours if need be.
-      if (reason !== told) log.warn(`Database: ${where}: ${reason}; trying again until it answers`);
-      told = reason;
-      timer = setTimeout(() => void attempt(), prepareRetryMs).unref();
-    }
-  };
-  const stop = (): void => {
-    stopped = true;
-    clearTimeout(timer);
-  };
-  return { firstAttempt: attempt(), done, stop };
-}
-
-const prepareRetryMs = 1_000;
-
-function placeOf(location: string): string {
-  return location === ':memory:' ? 'in memory' : `file ${location}`;
-}
-
-function rootCause(error: unknown): string {
-  return error instanceof CatalogueError && error.cause !== undefined
-    ? describeError(error.cause)
-    : describeError(error);
-}
-
 /** Waits for requests in flight; those that take longer than `timeoutMs` are cut off. */
 async function closeApp(app: FastifyInstance, timeoutMs: number): Promise<void> {
   const cutOff = setTimeout(() => app.server.closeAllConnections(), timeoutMs);
@@ -317,6 +278,17 @@ async function closeApp(app: FastifyInstance, timeoutMs: number): Promise<void> 
 /** Waits for `promise`, but not longer than `ms`. */
 function within(ms: number, promise: Promise<void>): Promise<void> {
   return withDeadline(ms, promise, () => undefined);
+}
+
+/** Throws `CatalogueError` `PORT_UNAVAILABLE`. */
+async function listen(app: FastifyInstance, { HOST: host, PORT: port }: Config['settings']): Promise<void> {
+  try {
+    await app.listen({ host, port, listenTextResolver: (url) => `HTTP: listening on ${url}` });
+  } catch (error) {
+    if (!isListenError(error)) throw error;
+    const params = { address: addressOf({ host, port }), reason: describeError(error) };
+    throw new CatalogueError('PORT_UNAVAILABLE', { params, cause: error });
+  }
 }
 
 function portOf(app: FastifyInstance): number {

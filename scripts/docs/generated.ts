@@ -4,6 +4,7 @@ import { renderClientTypes } from './client-types.ts';
 import { renderConfiguration, renderEssentials } from './configuration.ts';
 import { renderErrors } from './errors.ts';
 import { renderEvents, renderLimits } from './events.ts';
+import { renderMetrics } from './metrics.ts';
 import { renderResources } from './resources.ts';
 import { replaceSection } from './sections.ts';
 
@@ -15,6 +16,7 @@ const parts: readonly { readonly file: string; readonly name: string; readonly r
   { file: 'README.md', name: 'resources', render: renderResources },
   { file: 'docs/configuration.md', name: 'configuration', render: renderConfiguration },
   { file: 'docs/errors.md', name: 'errors', render: renderErrors },
+  { file: 'docs/metrics.md', name: 'metrics', render: renderMetrics },
   { file: 'docs/events.md', name: 'events', render: renderEvents },
   { file: 'docs/events.md', name: 'limits', render: renderLimits },
 ];

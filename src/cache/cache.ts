@@ -8,7 +8,7 @@ import { MemoryTier } from './memory-tier.ts';
 import type { Outbox } from './outbox.ts';
 import { type Answer, type Load, ReadThrough } from './read-through.ts';
 import { type CacheStore, StoreUnavailable } from './store.ts';
-import { type LiftFence, type Transact, WriteFence } from './write-fence.ts';
+import { type InvalidateOptions, type LiftFence, type Transact, WriteFence } from './write-fence.ts';
 
 /**
  * The door of the engine: read, write, invalidate.
@@ -88,7 +88,7 @@ export class Cache {
   }
 
   /** See `WriteFence.invalidate`. */
-  invalidate(names: readonly KeyName[], options?: { readonly fenceMs?: number }): Promise<LiftFence> {
+  invalidate(names: readonly KeyName[], options?: InvalidateOptions): Promise<LiftFence> {
     return this.#writes.invalidate(names, options);
   }
 

@@ -16,15 +16,19 @@ export class FastReads {
   readonly #storedReads: StoredReads;
 
   constructor(parts: FastReadsParts) {
-    const { store, clock, forecast, confirmed } = parts;
+    const { store, clock, forecast, confirmed, served } = parts;
     this.#parts = parts;
     this.#heldReads = new HeldReads(store, clock, {
       confirmed,
       unanswered: (key) => forecast.note(key, 'unanswered'),
     });
-    this.#storedReads = new StoredReads(store, clock, ({ key, source }, found, askedAt) =>
-      this.#found(key, source, found, askedAt),
-    );
+    this.#storedReads = new StoredReads(store, clock, ({ key, source }, found, askedAt, requests) => {
+      const held = this.#found(key, found, askedAt);
+      if (held === undefined || typeof found === 'string') return undefined;
+      if (cacheChannel.hasSubscribers) publish({ type: 'hit', key, tier: 'store', negative: false, requests });
+      served(key, found, source);
+      return held;
+    });
   }
 
   /** `reader` is told soon. `false` when there is nothing under `key` as far as is known, or `acquire` is to decide. */
@@ -42,18 +46,15 @@ export class FastReads {
   }
 
   /** Returns what is a hit. */
-  #found(key: Key, source: Source, found: Found, askedAt: number): HeldEntry | undefined {
-    const { memory, forecast, served } = this.#parts;
+  #found(key: Key, found: Found, askedAt: number): HeldEntry | undefined {
+    const { memory, forecast } = this.#parts;
     if (typeof found === 'string') {
       forecast.note(key, found);
       return undefined;
     }
     forecast.learn('hit');
     const held = memory.keep(key, found, askedAt);
-    if (isAbsent(found)) return undefined;
-    if (cacheChannel.hasSubscribers) publish({ type: 'hit', key, tier: 'store', negative: false });
-    served(key, found, source);
-    return held;
+    return isAbsent(found) ? undefined : held;
   }
 }
 
@@ -63,7 +64,7 @@ interface FastReadsParts {
   readonly memory: MemoryTier;
   readonly forecast: Forecast;
   /** What a hit in memory entails. Returns its time to live in milliseconds. */
-  readonly confirmed: (key: Key, held: HeldEntry, source: Source) => number;
+  readonly confirmed: (key: Key, held: HeldEntry, source: Source, requests: number) => number;
   /** What a hit in the store entails. */
   readonly served: (key: Key, entry: Entry, source: Source) => void;
 }

@@ -57,7 +57,7 @@ export class HeldReads {
     question.next = readers;
     if (question.readers.length > 0) this.#departures.board(question);
     if (isCurrent === true && held.expiresAt > this.#clock.now()) {
-      const ttlMs = this.#told.confirmed(key, held, source);
+      const ttlMs = this.#told.confirmed(key, held, source, readers.length);
       for (const reader of readers) reader.hit(held, ttlMs);
     } else {
       if (isCurrent === undefined) this.#told.unanswered(key);
@@ -78,8 +78,8 @@ export interface FastReader {
 }
 
 interface Told {
-  /** The entry is still current. Returns for how many milliseconds it will be. */
-  confirmed(key: Key, held: HeldEntry, source: Source): number;
+  /** The entry is still current, for so many requests. Returns for how many milliseconds it will be. */
+  confirmed(key: Key, held: HeldEntry, source: Source, requests: number): number;
   /** The store could not be asked. */
   unanswered(key: Key): void;
 }

@@ -64,7 +64,7 @@ export class ReadThrough {
       clock,
       memory,
       forecast: this.#forecast,
-      confirmed: (key, held, source) => this.#confirmed(key, held, source),
+      confirmed: (key, held, source, requests) => this.#confirmed(key, held, source, requests),
       served: (key, entry, source) => this.#served(key, entry, source),
     });
   }
@@ -81,6 +81,7 @@ export class ReadThrough {
    */
   async read(key: Key, load: Load, composition?: Composition): Promise<Answer> {
     const { landed, leads } = this.#flights.fly(key, () => this.#fly(key, { load, composition }));
+    if (!leads && cacheChannel.hasSubscribers) publish({ type: 'collapsed', key });
     const { value, meta, outcome } = await landed;
     return { value, meta, outcome, collapsed: !leads };
   }
@@ -113,7 +114,7 @@ export class ReadThrough {
     const askedAt = this.#clock.now();
     const held = this.#memory.get(key, askedAt);
     if (held !== undefined && (await this.#store.validate(key)) === held.version) {
-      const ttlMs = this.#confirmed(key, held, source);
+      const ttlMs = this.#confirmed(key, held, source, 1);
       return { value: held.value, meta: held.meta, outcome: { kind: 'hit', ttlMs } };
     }
     // What is put together may be too much for one reply: `acquire` tells which it is.
@@ -126,8 +127,8 @@ export class ReadThrough {
   }
 
   /** What a hit in memory entails. Returns its time to live in milliseconds. */
-  #confirmed(key: Key, held: HeldEntry, source: Source): number {
-    if (cacheChannel.hasSubscribers) publish({ type: 'hit', key, tier: 'memory', negative: isAbsent(held) });
+  #confirmed(key: Key, held: HeldEntry, source: Source, requests: number): number {
+    if (cacheChannel.hasSubscribers) publish({ type: 'hit', key, tier: 'memory', negative: isAbsent(held), requests });
     const ttlMs = Math.max(0, held.expiresAt - this.#clock.now());
     this.#refreshWhenDue(key, ttlMs, held.loadMs, source);
     this.#audit.consider(key, held, source);
@@ -142,7 +143,8 @@ export class ReadThrough {
   #hit(key: Key, entry: Entry<Bytes>, askedAt: number, source: Source): Landing {
     this.#served(key, entry, source);
     this.#memory.keep(key, entry, askedAt);
-    if (cacheChannel.hasSubscribers) publish({ type: 'hit', key, tier: 'store', negative: isAbsent(entry) });
+    if (cacheChannel.hasSubscribers)
+      publish({ type: 'hit', key, tier: 'store', negative: isAbsent(entry), requests: 1 });
     return { value: entry.value, meta: entry.meta, outcome: { kind: 'hit', ttlMs: entry.ttlMs } };
   }
 

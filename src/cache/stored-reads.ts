@@ -15,16 +15,12 @@ export class StoredReads {
   readonly #store: CacheStore;
   readonly #clock: Clock;
   readonly #departures: Departures<Query>;
-  readonly #found: (query: QueryOf, found: Found, askedAt: number) => HeldEntry | undefined;
+  readonly #found: Tell;
   /** By key; as many as there are requests at most. */
   readonly #queries = new Map<Key, Query>();
 
   /** `found` is told what the store said, and returns what may be served. */
-  constructor(
-    store: CacheStore,
-    clock: Clock,
-    found: (query: QueryOf, found: Found, askedAt: number) => HeldEntry | undefined,
-  ) {
+  constructor(store: CacheStore, clock: Clock, found: Tell) {
     this.#store = store;
     this.#clock = clock;
     this.#found = found;
@@ -65,7 +61,7 @@ export class StoredReads {
       query.isInAir = false;
       this.#departures.board(query);
     }
-    const held = this.#found(query, found, askedAt);
+    const held = this.#found(query, found, askedAt, readers.length);
     const ttlMs = held === undefined ? 0 : held.expiresAt - this.#clock.now();
     for (const reader of readers) {
       if (held === undefined || ttlMs <= 0) reader.miss();
@@ -73,6 +69,9 @@ export class StoredReads {
     }
   }
 }
+
+/** `requests`: how many ask. */
+type Tell = (query: QueryOf, found: Found, askedAt: number, requests: number) => HeldEntry | undefined;
 
 interface QueryOf {
   readonly key: Key;

@@ -1,4 +1,4 @@
-import { publish } from './channels.ts';
+import { type InvalidationSource, publish } from './channels.ts';
 import type { Clock } from './clock.ts';
 import type { KeyName } from './key.ts';
 import type { Outbox } from './outbox.ts';
@@ -71,13 +71,16 @@ export class WriteFence {
    * With `fenceMs` nothing is cached under the names for so long, and then again by itself: for a change that is told of
    * before every reader of the database sees it. Resolves with how to take that fence away earlier, once all do.
    */
-  async invalidate(names: readonly KeyName[], { fenceMs }: { readonly fenceMs?: number } = {}): Promise<LiftFence> {
+  async invalidate(
+    names: readonly KeyName[],
+    { fenceMs, source = 'broadcast' }: InvalidateOptions = {},
+  ): Promise<LiftFence> {
     const { run } = this.#store;
     const token = this.#store.unique();
     const step = (): Promise<void> =>
       fenceMs === undefined ? this.#store.release(names, token) : this.#store.fence(names, token, fenceMs);
     const reached = (await this.#reach(step)) && (run === undefined || (await this.#isInUse(run)));
-    publish({ type: 'invalidate', names, reached });
+    publish({ type: 'invalidate', names, reached, source });
     if (!reached) {
       await this.#outbox.record(names);
       // Once more, now that the row is there: a store that swept an empty outbox in between trusts itself again.
@@ -147,6 +150,12 @@ export class WriteFence {
       throw error;
     }
   }
+}
+
+export interface InvalidateOptions {
+  readonly fenceMs?: number;
+  /** Who tells of the change; for those who observe. */
+  readonly source?: InvalidationSource;
 }
 
 /** Takes the fence of an invalidation away. One that cannot be reached runs out by itself. */

@@ -9,6 +9,8 @@ export type FeedEvent =
   | { readonly type: 'advice'; readonly problems: readonly Problem[] }
   /** So much took effect, at once. */
   | { readonly type: 'applied'; readonly rows: number; readonly names: number; readonly events: number }
+  /** How long ago the end of the log was where the reader is now, in milliseconds; told with each heartbeat. */
+  | { readonly type: 'lag'; readonly ms: number }
   /** All of a resource was invalidated, because it is not known what of it has changed. */
   | { readonly type: 'cleared'; readonly resource: string; readonly reason: string }
   /** Changes were lost: everything was invalidated, and the feed goes on from the end. */

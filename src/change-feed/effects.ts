@@ -85,7 +85,7 @@ export class Effects {
     const { cache, fenceMs } = this.#options;
     const lifts: LiftFence[] = [];
     for (let from = 0; from < names.length; from += namesAtOnce) {
-      lifts.push(await cache.invalidate(names.slice(from, from + namesAtOnce), { fenceMs }));
+      lifts.push(await cache.invalidate(names.slice(from, from + namesAtOnce), { fenceMs, source: 'feed' }));
     }
     return lifts;
   }

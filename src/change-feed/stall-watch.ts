@@ -1,4 +1,5 @@
 import type { Clock } from '../cache/clock.ts';
+import { publish } from './channels.ts';
 import { type ChangeSource, type ChangeStream, type Position, placeOf } from './change-source.ts';
 
 /**
@@ -15,6 +16,8 @@ export class StallWatch {
   #movedAt: number;
   #answeredAt: number;
   #isAsking = false;
+  /** Ends of the log that the reader has not come to yet, and when the server was asked for them. */
+  readonly #ahead: { readonly end: string; readonly askedAt: number }[] = [];
   /** Why the stream was given up. */
   reason: string | undefined;
 
@@ -41,6 +44,7 @@ export class StallWatch {
     const { clock, heartbeatMs, stallMs, stream } = this.#options;
     const now = clock.now();
     const here = placeOf(stream.reached);
+    this.#tellLag(here, now);
     const isBehind = this.#end !== undefined && this.#isWaiting && here < placeOf(this.#end);
     if (here !== this.#reached || !isBehind) this.#movedAt = now;
     this.#reached = here;
@@ -52,14 +56,23 @@ export class StallWatch {
   async #ask(): Promise<void> {
     if (this.#isAsking) return;
     this.#isAsking = true;
+    const askedAt = this.#options.clock.now();
     try {
       this.#end = await this.#options.source.end();
       this.#answeredAt = this.#options.clock.now();
+      if (this.#ahead.length < mostAhead) this.#ahead.push({ end: placeOf(this.#end), askedAt });
     } catch {
       // One that goes on not answering is given up.
     } finally {
       this.#isAsking = false;
     }
+  }
+
+  /** The lag is how long ago the log ended where the reader is. */
+  #tellLag(here: string, now: number): void {
+    const notReached = this.#ahead.findIndex(({ end }) => here < end);
+    this.#ahead.splice(0, notReached === -1 ? this.#ahead.length : notReached);
+    publish({ type: 'lag', ms: now - (this.#ahead[0]?.askedAt ?? now) });
   }
 
   #giveUp(reason: string): void {
@@ -68,6 +81,9 @@ export class StallWatch {
     this.#options.stalled(reason);
   }
 }
+
+/** With one a second, a reader that is hours behind is still told of. */
+const mostAhead = 10_000;
 
 export interface StallWatchOptions {
   readonly stream: ChangeStream;

@@ -3,6 +3,7 @@ import { createPool, type Pool, type PoolConnection, type ResultSetHeader, type 
 import { OutcomeUnknown } from '../cache/write-fence.ts';
 import { withDeadline } from '../deadline.ts';
 import { CatalogueError } from '../errors.ts';
+import { observed } from './channels.ts';
 import { type Database, type Dialect, type Executed, type Queryable, type Row, type SqlValue } from './database.ts';
 import { readOrigin } from './mysql-origin.ts';
 import { connectionIsGone, errorNumber, isDeadlock, SilentServer, translateError } from './mysql-errors.ts';
@@ -29,6 +30,9 @@ export class MysqlDatabase implements Database {
   readonly #settled = new WeakMap<object, string>();
   #origin = '';
   #closed: Promise<void> | undefined;
+  #open = 0;
+  #used = 0;
+  #waiting = 0;
 
   /** Connects to nothing yet: connections are made when they are needed. */
   constructor(options: MysqlOptions) {
@@ -54,6 +58,10 @@ export class MysqlDatabase implements Database {
     this.#pool.on('connection', (connection) => {
       // Whoever waits for an answer is told by that; a second error on a broken connection must not end the process.
       connection.on('error', () => undefined);
+      this.#open += 1;
+      streamOf(connection)?.once('close', () => {
+        this.#open -= 1;
+      });
     });
   }
 
@@ -103,7 +111,7 @@ export class MysqlDatabase implements Database {
   /** An error that the server sent means that it rolled back; one of the connection means that nobody knows. */
   async #commit(connection: PoolConnection): Promise<void> {
     try {
-      await within(this.#options.commitTimeoutMs, command(connection, 'COMMIT'));
+      await observed('COMMIT', () => within(this.#options.commitTimeoutMs, command(connection, 'COMMIT')));
     } catch (error) {
       if (errorNumber(error) !== undefined && !connectionIsGone(error)) throw translateError(error);
       discard(connection);
@@ -115,11 +123,18 @@ export class MysqlDatabase implements Database {
     return this.#origin;
   }
 
+  /** How many connections are used or idle, and how many requests wait for one. */
+  get connections(): { readonly used: number; readonly idle: number; readonly waiting: number } {
+    return { used: this.#used, idle: Math.max(0, this.#open - this.#used), waiting: this.#waiting };
+  }
+
   async #withConnection<T>(use: (connection: PoolConnection) => Promise<T>): Promise<T> {
     const connection = await this.#acquireCurrent();
+    this.#used += 1;
     try {
       return await use(connection);
     } finally {
+      this.#used -= 1;
       connection.release();
     }
   }
@@ -147,6 +162,7 @@ export class MysqlDatabase implements Database {
   /** The wait for a free connection has a deadline of its own; a connection that comes too late goes back. */
   async #acquire(): Promise<PoolConnection> {
     const pending = answerOf<PoolConnection>((done) => this.#pool.getConnection(done));
+    this.#waiting += 1;
     try {
       return await within(this.#options.acquireTimeoutMs, pending);
     } catch (error) {
@@ -155,6 +171,8 @@ export class MysqlDatabase implements Database {
         () => undefined,
       );
       throw translateError(error);
+    } finally {
+      this.#waiting -= 1;
     }
   }
 
@@ -178,6 +196,7 @@ export class MysqlDatabase implements Database {
       query: async (sql, params = []) => {
         const rows = await this.#run(
           connection,
+          sql,
           answerOf<RowDataPacket[][]>((done) => connection.execute(prepared(sql, params), done)),
         );
         // The rows are arrays of what the options of the pool let through: strings, numbers and null.
@@ -187,6 +206,7 @@ export class MysqlDatabase implements Database {
       execute: async (sql, params = []) => {
         const { affectedRows, insertId } = await this.#run(
           connection,
+          sql,
           answerOf<ResultSetHeader>((done) => connection.execute(prepared(sql, params), done)),
         );
         // The driver reads ids as signed.
@@ -203,6 +223,7 @@ export class MysqlDatabase implements Database {
     const sql = `START TRANSACTION; ${opening}`;
     const [, rows] = await this.#run(
       connection,
+      sql,
       answerOf<RowDataPacket[][]>((done) => connection.query({ sql, rowsAsArray: true }, done)),
     );
     // See `query`.
@@ -212,12 +233,12 @@ export class MysqlDatabase implements Database {
 
   /** For what cannot be prepared on all supported servers. */
   async #send(connection: PoolConnection, sql: 'START TRANSACTION' | 'ROLLBACK'): Promise<void> {
-    await this.#run(connection, command(connection, sql));
+    await this.#run(connection, sql, command(connection, sql));
   }
 
-  async #run<T>(connection: PoolConnection, answer: Promise<T>): Promise<T> {
+  async #run<T>(connection: PoolConnection, sql: string, answer: Promise<T>): Promise<T> {
     try {
-      return await within(this.#options.statementTimeoutMs + clientGraceMs, answer);
+      return await observed(sql, () => within(this.#options.statementTimeoutMs + clientGraceMs, answer));
     } catch (error) {
       if (connectionIsGone(error)) discard(connection);
       const translated = translateError(error);
@@ -299,7 +320,11 @@ function within<T>(ms: number, answer: Promise<T>): Promise<T> {
 /** mysql2's `destroy` takes the connection out of the pool, but leaves the socket open until the server closes it too. */
 function discard(connection: PoolConnection): void {
   connection.destroy();
-  if ('stream' in connection && connection.stream instanceof Duplex) connection.stream.destroy();
+  streamOf(connection)?.destroy();
+}
+
+function streamOf(connection: PoolConnection): Duplex | undefined {
+  return 'stream' in connection && connection.stream instanceof Duplex ? connection.stream : undefined;
 }
 
 /**

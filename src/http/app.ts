@@ -8,6 +8,7 @@ import type { Outcome } from '../cache/read-through.ts';
 import { CatalogueError, type ErrorCode } from '../errors.ts';
 import { FastLane } from './fast-lane.ts';
 import { acceptAllMethods } from './methods.ts';
+import { type DurationOf, observeRequests } from './request-durations.ts';
 import { answerProblem, problemType, statusOf, toProblem } from './problem.ts';
 import type { Sending } from './sending.ts';
 import { compileSchema, toValidationError } from './validation.ts';
@@ -30,6 +31,7 @@ export interface AppOptions {
   readonly origins: readonly string[];
   readonly requestTimeoutMs: number;
   readonly sending: Sending;
+  readonly durationOf: DurationOf;
 }
 
 const bodyLimitBytes = 256 * 1024;
@@ -91,13 +93,14 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     // Left to the routes: see `withCors` of `methods.ts`.
     preflight: false,
   });
+  observeRequests(app, options.durationOf);
   if (options.logRequests) logRequests(app);
   return app;
 }
 
 /** Closed when requests are logged: the log is fastify's. What listens for requests when all is ready comes behind it. */
-function openFastLane(app: FastifyInstance, { logRequests: isLogged, origins, sending }: AppOptions): void {
-  const lane = new FastLane({ isOpen: !isLogged, origins, sending });
+function openFastLane(app: FastifyInstance, options: AppOptions): void {
+  const lane = new FastLane({ isOpen: !options.logRequests, ...options });
   app.decorate('fastLane', lane);
   app.addHook('onReady', async () => lane.attach(app.server));
   app.addHook('preClose', async () => lane.close());

@@ -4,6 +4,7 @@ import type { HeldEntry } from '../cache/memory-tier.ts';
 import type { ResourceReader } from '../resources/reader.ts';
 import type { Resource } from '../resources/resource.ts';
 import { matchesNone } from './conditional.ts';
+import { type Duration, type DurationOf, noteArrival } from './request-durations.ts';
 import type { Sending } from './sending.ts';
 import { type Frame, PreparedAnswer, toFrame } from './prepared-answer.ts';
 
@@ -22,11 +23,13 @@ export class FastLane {
   readonly #learned = new Map<string | undefined, Frame>();
   readonly #served: Served[] = [];
   readonly sending: Sending;
+  readonly #durationOf: DurationOf;
   #isOpen: boolean;
   #keepAliveMs = 0;
 
-  constructor(options: { readonly isOpen: boolean; readonly origins: readonly string[]; readonly sending: Sending }) {
+  constructor(options: FastLaneOptions) {
     this.sending = options.sending;
+    this.#durationOf = options.durationOf;
     this.#isOpen = options.isOpen;
     this.#origins = new Set([undefined, ...options.origins]);
   }
@@ -37,7 +40,12 @@ export class FastLane {
 
   /** The reads of `resource` may take the lane. */
   serve({ path }: Resource, reader: ResourceReader): void {
-    this.#served.push({ path, itemPrefix: `${path}/`, reader });
+    const durationsOf = (route: string): Durations => ({
+      ok: this.#durationOf('GET', route, 200),
+      notModified: this.#durationOf('GET', route, 304),
+    });
+    const [list, item] = [durationsOf(path), durationsOf(`${path}/:id`)];
+    this.#served.push({ path, itemPrefix: `${path}/`, reader, list, item });
   }
 
   /** What hooks have set for a read that was answered the whole way, as names and values in turn. */
@@ -75,7 +83,7 @@ export class FastLane {
       const told = whatCounts(request.rawHeaders);
       const frame = told === undefined ? undefined : this.#learned.get(told.origin);
       if (told === undefined || frame === undefined) return false;
-      return ask(served, url, new Reader(this, request, response, goOn, served.path, frame, told.ifNoneMatch));
+      return ask(served, url, new Reader(this, request, response, goOn, served, frame, told.ifNoneMatch));
     }
     return false;
   }
@@ -87,7 +95,8 @@ class Reader implements FastReader {
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
   readonly #goOn: RequestListener;
-  readonly #path: string;
+  readonly #served: Served;
+  readonly #arrivedAt = performance.now();
   readonly #frame: Frame;
   readonly #ifNoneMatch: string | undefined;
 
@@ -96,7 +105,7 @@ class Reader implements FastReader {
     request: IncomingMessage,
     response: ServerResponse,
     goOn: RequestListener,
-    path: string,
+    served: Served,
     frame: Frame,
     ifNoneMatch: string | undefined,
   ) {
@@ -104,7 +113,7 @@ class Reader implements FastReader {
     this.#request = request;
     this.#response = response;
     this.#goOn = goOn;
-    this.#path = path;
+    this.#served = served;
     this.#frame = frame;
     this.#ifNoneMatch = ifNoneMatch;
   }
@@ -119,31 +128,53 @@ class Reader implements FastReader {
     const header = this.#ifNoneMatch;
     if (header !== undefined && (header === answer.etag || !matchesNone(header, answer.etag))) {
       answer.sendNotModified(this.#response, this.#frame, ttlMs);
+      this.#durations.notModified.observe(performance.now() - this.#arrivedAt);
     } else if (!this.#lane.sending.begin(this.#response, held.value)) {
       // That says so.
       this.miss();
     } else {
       answer.send(this.#response, this.#frame, ttlMs);
+      this.#durations.ok.observe(performance.now() - this.#arrivedAt);
     }
   }
 
+  get #durations(): Durations {
+    const { item, itemPrefix, list } = this.#served;
+    return this.#request.url?.startsWith(itemPrefix) === true ? item : list;
+  }
+
   miss(): void {
+    noteArrival(this.#request, this.#arrivedAt);
     this.#goOn(this.#request, this.#response);
   }
 
   #prepare(held: HeldEntry): PreparedAnswer {
     const limit = pageQuery.exec(this.#request.url ?? '')?.[1];
-    const page = limit === undefined ? undefined : { path: this.#path, limit: Number(limit) };
+    const page = limit === undefined ? undefined : { path: this.#served.path, limit: Number(limit) };
     const answer = new PreparedAnswer(held, page);
     held.prepared = answer;
     return answer;
   }
 }
 
+interface FastLaneOptions {
+  readonly isOpen: boolean;
+  readonly origins: readonly string[];
+  readonly sending: Sending;
+  readonly durationOf: DurationOf;
+}
+
+interface Durations {
+  readonly ok: Duration;
+  readonly notModified: Duration;
+}
+
 interface Served {
   readonly path: string;
   readonly itemPrefix: string;
   readonly reader: ResourceReader;
+  readonly list: Durations;
+  readonly item: Durations;
 }
 
 /** Nothing but the plainest form of each URL: the rest is fastify's to understand. */

@@ -64,6 +64,11 @@ export class SocketServer implements OwnClients {
     return this.#tail.begun();
   }
 
+  /** How many clients are connected. */
+  get connections(): number {
+    return this.#io.engine.clientsCount;
+  }
+
   /** Sends an event that is not in the log. */
   emitHere({ event, data, rooms }: LiveEvent): void {
     const nowhere = { epoch: null, offset: null, version: null };

@@ -3,6 +3,7 @@ import { StoreUnavailable } from '../cache/store.ts';
 import { withDeadline } from '../deadline.ts';
 import { describeError } from '../errors.ts';
 import { isText, sendBatch } from './batch.ts';
+import { commandsChannel, publish } from './channels.ts';
 import {
   type Command,
   DeadlineExceeded,
@@ -12,6 +13,7 @@ import {
   type Reply,
 } from './link.ts';
 import { runOf } from './run.ts';
+import { nameOfCommand } from './script.ts';
 
 /** One connection to one Redis server, the master when Sentinels say who that is: see `RedisLink`. */
 class RedisConnection implements RedisLink {
@@ -40,10 +42,16 @@ class RedisConnection implements RedisLink {
 
   async send(deadlineMs: number, commands: readonly Command[]): Promise<readonly Reply[]> {
     if (this.#runId === undefined) throw new StoreUnavailable('not connected to Redis');
+    const startedAt = performance.now();
+    let failed = true;
     try {
-      return await within(deadlineMs, this.#send(commands));
+      const replies = await within(deadlineMs, this.#send(commands));
+      failed = false;
+      return replies;
     } catch (error) {
       throw error instanceof StoreUnavailable ? error : new StoreUnavailable(describeError(error), { cause: error });
+    } finally {
+      if (commandsChannel.hasSubscribers) tell(commands, startedAt, failed);
     }
   }
 
@@ -98,6 +106,13 @@ class RedisConnection implements RedisLink {
     this.#reason = reason;
     this.#listener.down(reason);
   }
+}
+
+function tell(commands: readonly Command[], startedAt: number, failed: boolean): void {
+  const [first] = commands;
+  if (first === undefined) return;
+  const ms = performance.now() - startedAt;
+  publish({ command: nameOfCommand(first), count: commands.length, startedAt, ms, failed });
 }
 
 /** Opens links to one server. */

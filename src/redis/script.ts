@@ -16,7 +16,18 @@ export type Argument = string | number | Buffer;
 /** The files of `lua/` by these names, one behind the other. */
 export function loadScript(...names: readonly string[]): Script {
   const text = names.map((name) => readFileSync(join(folder, `${name}.lua`), 'utf8')).join('\n');
-  return { text, sha: createHash('sha1').update(text).digest('hex') };
+  const sha = createHash('sha1').update(text).digest('hex');
+  namesOfScripts.set(sha, names.at(-1) ?? '');
+  return { text, sha };
+}
+
+/** By digest: the last of the files, which says what the script does. */
+const namesOfScripts = new Map<string, string>();
+
+/** For people: what a command does. */
+export function nameOfCommand([name, body]: Command): string {
+  if (name === 'EVALSHA') return namesOfScripts.get(String(body)) ?? 'script';
+  return name === 'EVAL' ? 'script' : name.toLowerCase();
 }
 
 /**

@@ -150,7 +150,7 @@ describe('reads of what this process holds', () => {
       await settle();
     });
     expect(events.map(({ type }) => type).toSorted()).toEqual(['audit', 'fill', 'hit', 'refresh']);
-    expect(events[0]).toEqual({ type: 'hit', key: 'k', tier: 'memory', negative: false });
+    expect(events[0]).toEqual({ type: 'hit', key: 'k', tier: 'memory', negative: false, requests: 3 });
     expect(load.count).toBe(2);
   });
 
@@ -201,7 +201,7 @@ describe('reads of what the store holds', () => {
     const readers = [ask(), ask()];
     const events = await published(() => settle());
     expect(store.asked).toEqual(['readAll']);
-    expect(events).toEqual([{ type: 'hit', key: 'k', tier: 'store', negative: false }]);
+    expect(events).toEqual([{ type: 'hit', key: 'k', tier: 'store', negative: false, requests: 2 }]);
     const again = ask();
     await settle();
     expect(store.asked).toEqual(['readAll', 'confirm']);

@@ -230,8 +230,8 @@ describe('reading through the cache', () => {
     expect(events).toEqual([
       { type: 'miss', key: 'k' },
       { type: 'fill', key: 'k', bytes: 1, loadMs: 0, negative: false },
-      { type: 'hit', key: 'k', tier: 'memory', negative: false },
-      { type: 'hit', key: 'k', tier: 'store', negative: false },
+      { type: 'hit', key: 'k', tier: 'memory', negative: false, requests: 1 },
+      { type: 'hit', key: 'k', tier: 'store', negative: false, requests: 1 },
       { type: 'bypass', key: 'k', reason: 'fenced' },
     ]);
   });

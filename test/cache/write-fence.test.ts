@@ -216,7 +216,7 @@ describe('writing through the cache', () => {
     outbox.inUse = 'elsewhere';
     const events = await published(() => cache.invalidate(['k']));
     expect(outbox.names).toEqual(['k']);
-    expect(events).toContainEqual({ type: 'invalidate', names: ['k'], reached: false });
+    expect(events).toContainEqual({ type: 'invalidate', names: ['k'], reached: false, source: 'broadcast' });
     // Nobody can go to another store without the database.
     outbox.names = [];
     outbox.isInUse = () => Promise.reject(new Error('database down'));

@@ -236,7 +236,9 @@ test('a silent stream is given up', async () => {
   await clock.advance(200);
   source.log.push({ type: 'boundary', position: at(1) });
   const states: unknown[] = [];
-  const note = (message: unknown): void => void states.push(Object(message).state?.name);
+  const note = (message: unknown): void => {
+    if (Object(message).type === 'state') states.push(Object(message).state.name);
+  };
   feedChannel.subscribe(note);
   await clock.advance(6_000);
   feedChannel.unsubscribe(note);

@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals';
 import type { ChangeStream, Position } from '../../src/change-feed/change-source.ts';
+import { feedChannel } from '../../src/change-feed/channels.ts';
 import { StallWatch } from '../../src/change-feed/stall-watch.ts';
 import { ManualClock } from '../harness/manual-clock.ts';
 
@@ -84,4 +85,28 @@ test('a server that does not answer is given up, whether it says no or nothing',
     await pass(clock, 6);
     expect(stalls).toEqual(['the server does not answer']);
   }
+});
+
+test('the lag is how long ago the log ended where the reader is', async () => {
+  const { clock, server, reach } = watch();
+  const lags: number[] = [];
+  const note = (message: unknown): void => void lags.push(Object(message).ms);
+  feedChannel.subscribe(note);
+  try {
+    await pass(clock, 2);
+    // From now on the log grows by 100 a second, and the reader is three seconds behind.
+    for (let second = 1; second <= 10; second += 1) {
+      server(async () => at(100 + second * 100));
+      reach(100 + Math.max(0, second - 4) * 100);
+      await pass(clock, 1);
+    }
+    reach(2_000);
+    await pass(clock, 1);
+  } finally {
+    feedChannel.unsubscribe(note);
+  }
+  expect(lags.slice(0, 5)).toEqual([0, 0, 0, 1_000, 2_000]);
+  // It does not grow while the reader is as far behind as before.
+  expect(Math.max(...lags)).toBe(3_000);
+  expect(lags.at(-1)).toBe(0);
 });

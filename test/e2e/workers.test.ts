@@ -4,6 +4,7 @@ import { expect, test } from '@jest/globals';
 import { connectClient } from '../harness/live-client.ts';
 import { createSchema } from '../harness/database-schema.ts';
 import { startRedis } from '../harness/redis-server.ts';
+import { parseScrape } from '../harness/scrape.ts';
 import { environmentOf, eventually } from '../harness/service.ts';
 import { makeServerFolder } from '../harness/server-process.ts';
 import { runVerb, type ServiceProcess, startServiceProcess } from '../harness/service-process.ts';
@@ -114,3 +115,23 @@ test('without servers that they share, or with a number that is none, they are r
   const { errors } = await runVerb(['migrate', '--workers', '2']);
   expect(errors).toContain('--workers belongs to the verb serve');
 }, 60_000);
+
+test('a scrape tells of all processes, by whichever it is answered, and of those that came later', async () => {
+  const service = await startWorkers(2);
+  const total = 30;
+  for (let count = 0; count < total; count += 1) await service.get('/cache/posts/1');
+  const scrape = async () => parseScrape((await service.get('/metrics')).text);
+  const name = 'energex_cache_requests_total';
+  for (let count = 0; count < 6; count += 1) {
+    const { value, labelValues } = await scrape();
+    expect(value(name, { resource: 'posts' })).toBe(total);
+    expect(labelValues(name, 'worker').toSorted()).toEqual(['1', '2']);
+    expect(labelValues('process_start_time_seconds', 'worker').toSorted()).toEqual(['1', '2']);
+  }
+  const [first = 0] = processesOf(service);
+  process.kill(first, 'SIGKILL');
+  await eventually(async () => startsOf(service) >= 3);
+  // What it has left behind in the folder is no process.
+  await eventually(async () => (await scrape()).labelValues(name, 'worker').includes('3'));
+  expect((await scrape()).labelValues(name, 'worker')).toHaveLength(2);
+});

@@ -51,6 +51,24 @@ const CHROMIUM: Wanted = {
   advice: 'install chromium (Debian: apt-get install chromium) or set CHROMIUM_PATH=/path/of/chromium',
 };
 
+const prometheusAdvice = 'install prometheus and promtool (Debian: apt-get install --no-install-recommends prometheus)';
+
+const PROMETHEUS: Wanted = {
+  label: 'Prometheus',
+  programs: ['prometheus'],
+  version: (text) => /^prometheus, version (\S+)/.exec(text)?.[1],
+  packages: ['prometheus'],
+  advice: prometheusAdvice,
+};
+
+const PROMTOOL: Wanted = {
+  label: 'promtool',
+  programs: ['promtool'],
+  version: (text) => /^promtool, version (\S+)/.exec(text)?.[1],
+  packages: ['prometheus'],
+  advice: prometheusAdvice,
+};
+
 const MYSQL = {
   programs: ['mysqld'],
   version: (text: string) => (text.includes('MariaDB') ? undefined : /\bVer (\d[\d.]*)/.exec(text)?.[1]),
@@ -67,6 +85,15 @@ export function findRedisServer(): Promise<ServerBinary> {
 
 export function findMariadbServer(): Promise<ServerBinary> {
   return findOnce(MARIADB.label, () => findOrInstall(MARIADB));
+}
+
+export function findPrometheus(): Promise<ServerBinary> {
+  return findOnce(PROMETHEUS.label, () => findOrInstall(PROMETHEUS));
+}
+
+/** Checks metrics and rules; comes with Prometheus. */
+export function findPromtool(): Promise<ServerBinary> {
+  return findOnce(PROMTOOL.label, () => findOrInstall(PROMTOOL));
 }
 
 /** The browser that `CHROMIUM_PATH` names, else the one that is installed, else Debian's. */

@@ -207,7 +207,7 @@ describeService('the fast lane', { environment: { LOG_REQUESTS: 'false' } }, (gi
     });
     socket.write(`${request}Connection: close\r\n\r\n`);
     expect((await said).match(/HTTP\/1\.1 200 OK\r\n/g)).toHaveLength(6);
-    expect(events).toEqual([{ type: 'hit', key: 'post:1', tier: 'memory', negative: false }]);
+    expect(events).toEqual([{ type: 'hit', key: 'post:1', tier: 'memory', negative: false, requests: 5 }]);
   });
 
   test('a client that is gone before its answer harms nobody', async () => {
@@ -249,7 +249,12 @@ describeService('the closed lane', { on: embeddedStage, environment: { LOG_REQUE
 });
 
 test('once it is closed all goes the whole way, also what was on its way to an answer', async () => {
-  const lane = new FastLane({ isOpen: true, origins: [], sending: new Sending({ mostBytes: 1, stallMs: 1 }) });
+  const lane = new FastLane({
+    isOpen: true,
+    origins: [],
+    sending: new Sending({ mostBytes: 1, stallMs: 1 }),
+    durationOf: () => ({ observe: () => undefined }),
+  });
   const server = createServer((_request, response) => response.end('whole way'));
   let hit = (): void => undefined;
   const resource = { path: '/things' } as Parameters<FastLane['serve']>[0];

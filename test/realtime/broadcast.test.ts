@@ -195,7 +195,7 @@ describeService('invalidation by broadcast', { environment }, (given) => {
     expect((await given.service.get('/cache/posts')).json.source).toBe('database');
     const events = await published(() => broadcast(given, { event: 'post_updated', data: { id: '9007199254740993' } }));
     const names = ['post:9007199254740993', 'posts:rows:70368744177664', 'posts:all'];
-    expect(events).toEqual([{ type: 'invalidate', names, reached: true }]);
+    expect(events).toEqual([{ type: 'invalidate', names, reached: true, source: 'broadcast' }]);
   });
 
   test.each<[string, string, unknown]>([

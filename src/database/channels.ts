@@ -1,0 +1,46 @@
+import { channel } from 'node:diagnostics_channel';
+
+/** What the connections to the database tell the world: metrics and traces subscribe. */
+export interface StatementEvent {
+  readonly operation: Operation;
+  /** With placeholders; never a value. */
+  readonly sql: string;
+  /** Of `performance.now()`. */
+  readonly startedAt: number;
+  readonly ms: number;
+  readonly failed: boolean;
+}
+
+export const operations = ['select', 'insert', 'update', 'delete', 'begin', 'commit', 'rollback', 'other'] as const;
+export type Operation = (typeof operations)[number];
+
+export const statementsChannel = channel('energex:database');
+
+function publish(event: StatementEvent): void {
+  statementsChannel.publish(event);
+}
+
+/** Resolves as what it asks, and tells how long that took. */
+export async function observed<T>(sql: string, ask: () => Promise<T>): Promise<T> {
+  if (!statementsChannel.hasSubscribers) return await ask();
+  const startedAt = performance.now();
+  let failed = true;
+  try {
+    const result = await ask();
+    failed = false;
+    return result;
+  } finally {
+    const ms = performance.now() - startedAt;
+    publish({ operation: operationOf(sql), sql, startedAt, ms, failed });
+  }
+}
+
+function operationOf(sql: string): Operation {
+  const word = /^\s*(\w+)/.exec(sql)?.[1]?.toLowerCase() ?? '';
+  return words.get(word) ?? 'other';
+}
+
+const words = new Map<string, Operation>([
+  ...operations.map((operation): [string, Operation] => [operation, operation]),
+  ['start', 'begin'],
+]);
