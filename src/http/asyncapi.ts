@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import { describeLiveEvents } from '../realtime/asyncapi.ts';
 import type { Resource } from '../resources/resource.ts';
 import { refuseOtherMethods } from './methods.ts';
-import { ownVersion } from './own-version.ts';
+import { ownVersion } from '../own-version.ts';
 
 const path = '/asyncapi.json';
 

@@ -100,6 +100,9 @@ test.each(sharedDatabases().map((server) => [nameOf(server), server] as const))(
     await eventually(async () => (await service.get('/cache/comments/1')).json.data.author.name === 'Augusta');
     await program.query('DELETE FROM posts WHERE id = 1');
     await eventually(async () => (await service.get('/cache/comments/1')).status === 404);
+    expect((await service.get('/metrics')).text).toMatch(
+      /^energex_cache_requests_total\{resource="comments",tier="\w+",result="hit"\} [1-9]/m,
+    );
   },
   90_000,
 );

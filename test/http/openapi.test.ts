@@ -45,7 +45,7 @@ describe('the document', () => {
         )
         .map(({ status }) => `${id} ${status}`),
     );
-    expect(withoutExample).toEqual(['health 503', 'openapi 200', 'asyncapi 200']);
+    expect(withoutExample).toEqual(['health 503', 'metrics 200', 'openapi 200', 'asyncapi 200']);
   });
 
   test('shows no example that is not tried below', () => {

@@ -99,7 +99,7 @@ function operationObject(operation: Operation): object {
       : { parameters: parameters.map((parameter) => parameterObject(parameter, exchanges)) }),
     ...(body === undefined
       ? {}
-      : { requestBody: { required: body.required, content: json(body.schema, bodyExamples(exchanges)) } }),
+      : { requestBody: { required: body.required, content: contentOf(body.schema, bodyExamples(exchanges)) } }),
     responses: {
       ...Object.fromEntries(operation.answers.map((answer) => [answer.status, answerObject(answer, exchanges)])),
       ...problemObjects(operation),
@@ -126,7 +126,10 @@ function bodyExamples(exchanges: readonly Exchange[]): ExampleEntries {
   return exchanges.filter(({ body }) => body !== undefined).map(({ name, body }) => [name, { value: body }] as const);
 }
 
-function answerObject({ status, description, headers, schema }: Answer, exchanges: readonly Exchange[]): object {
+function answerObject(
+  { status, description, headers, schema, mediaType }: Answer,
+  exchanges: readonly Exchange[],
+): object {
   const shown = exchanges.flatMap(({ name, answer }) =>
     answer instanceof CatalogueError || answer.status !== status || answer.body === undefined
       ? []
@@ -135,7 +138,7 @@ function answerObject({ status, description, headers, schema }: Answer, exchange
   return {
     description,
     ...(headers.length === 0 ? {} : { headers: byName(headers, (name) => ({ $ref: `#/components/headers/${name}` })) }),
-    ...(schema === undefined ? {} : { content: json(schema, shown) }),
+    ...(schema === undefined ? {} : { content: contentOf(schema, shown, mediaType) }),
   };
 }
 
@@ -168,8 +171,8 @@ function problemContent(examples: ExampleEntries): object {
   return { [mediaType]: { schema: { $ref: '#/components/schemas/Problem' }, ...examplesObject(examples) } };
 }
 
-function json(schema: string, examples: ExampleEntries): object {
-  return { 'application/json': { schema: { $ref: `#/components/schemas/${schema}` }, ...examplesObject(examples) } };
+function contentOf(schema: string, examples: ExampleEntries, mediaType = 'application/json'): object {
+  return { [mediaType]: { schema: { $ref: `#/components/schemas/${schema}` }, ...examplesObject(examples) } };
 }
 
 function byName(names: readonly string[], make: (name: string) => object): Record<string, object> {

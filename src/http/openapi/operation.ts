@@ -39,6 +39,8 @@ export interface Answer {
   readonly headers: readonly (keyof typeof answerHeaders)[];
   /** The name of a schema; without one there is no body. */
   readonly schema?: string;
+  /** `application/json` if nothing else is said. */
+  readonly mediaType?: string;
 }
 
 /** A request and what is answered. Rows are as the examples of the resources have them. */

@@ -3,7 +3,7 @@ import swaggerUi from '@fastify/swagger-ui';
 import type { FastifyInstance } from 'fastify';
 import type { Resource } from '../../resources/resource.ts';
 import { refuseOtherMethods } from '../methods.ts';
-import { ownVersion } from '../own-version.ts';
+import { ownVersion } from '../../own-version.ts';
 import { describeHttp } from './document.ts';
 
 const documentPath = '/openapi.json';

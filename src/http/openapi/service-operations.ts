@@ -77,6 +77,26 @@ export const serviceOperations: readonly Operation[] = [
     ],
   },
   {
+    id: 'metrics',
+    method: 'get',
+    path: '/metrics',
+    tag: 'service',
+    summary: 'Metrics for Prometheus',
+    description: 'With `METRICS_TOKEN` set, only for those who send it as a bearer token.',
+    parameters: [],
+    answers: [
+      {
+        status: 200,
+        description: "Prometheus' text format.",
+        headers: ['Cache-Control'],
+        schema: 'Metrics',
+        mediaType: 'text/plain',
+      },
+    ],
+    problems: ['METRICS_FORBIDDEN'],
+    exchanges: [],
+  },
+  {
     id: 'openapi',
     method: 'get',
     path: '/openapi.json',
@@ -115,4 +135,5 @@ export const serviceSchemas: Schemas = {
   Broadcast: broadcastSchema,
   BroadcastSent: Type.Object({ message: Type.Literal('Broadcast successful') }, { additionalProperties: false }),
   Document: Type.Object({}),
+  Metrics: Type.String(),
 };

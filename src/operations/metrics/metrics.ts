@@ -1,8 +1,7 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { collectDefaultMetrics, Registry } from '@prometheus-io/client';
 import type { DurationOf } from '../../http/request-durations.ts';
 import type { Resource } from '../../resources/resource.ts';
+import { ownVersion } from '../../own-version.ts';
 import type { Part } from '../workers.ts';
 import { countCache } from './cache.ts';
 import { countFeed } from './feed.ts';
@@ -27,7 +26,7 @@ export class Metrics {
     this.#labels = worker === undefined ? {} : { worker: worker.number };
     this.#workers = worker === undefined ? undefined : new WorkerMetrics(worker, () => this.#readOwn());
     this.#requests = this.#tallies.durations('energex_http_request_duration_seconds');
-    this.#tallies.numbers('energex_build_info').at(versionOfPackage(), process.version).value = 1;
+    this.#tallies.numbers('energex_build_info').at(ownVersion(), process.version).value = 1;
   }
 
   /** For whoever answers requests. */
@@ -93,10 +92,4 @@ function processMetrics(): Registry {
   ofProcess = new Registry();
   collectDefaultMetrics({ register: ofProcess });
   return ofProcess;
-}
-
-function versionOfPackage(): string {
-  const file = join(import.meta.dirname, '..', '..', '..', 'package.json');
-  const { version }: { version?: unknown } = Object(JSON.parse(readFileSync(file, 'utf8')));
-  return String(version);
 }
