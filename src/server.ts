@@ -23,6 +23,7 @@ import { addHealthRoute } from './http/health.ts';
 import { addMetricsRoute } from './http/metrics-route.ts';
 import { addInternalRoutes } from './http/internal.ts';
 import { addOpenapiRoutes } from './http/openapi/routes.ts';
+import { addProbes } from './http/probes.ts';
 import { addResourceRoutes } from './http/resource-routes.ts';
 import { Broadcaster } from './realtime/broadcaster.ts';
 import type { EventLog } from './realtime/event-log.ts';
@@ -88,13 +89,12 @@ export async function startServer(
     const reader = new ResourceReader(resource, cache, database, settings.LISTS);
     addResourceRoutes(app, resource, reader, new ResourceWriter(resource, cache, database, changes));
   }
-  addHealthRoute(app, { redis: () => cache.ping(), mysql: () => database.ping(), draining: () => draining });
+  addStateRoutes(app, { cache, database, store, isPrepared: preparation.isDone, isDraining: () => draining });
   addAsyncapiRoute(app, resources);
   await addOpenapiRoutes(app, resources);
   const broadcaster = new Broadcaster(cache, resources, publisher, tellsChanges);
   addInternalRoutes(app, broadcaster, settings.REALTIME_API_SECRET);
   addMetricsRoute(app, metrics, settings.METRICS_TOKEN);
-  void preparation.done.then(() => feed?.start());
 
   const housekeeping = setInterval(
     () => void forgetOldKeys(database, new Date()).catch(() => undefined),
@@ -120,6 +120,7 @@ export async function startServer(
     await neighbours?.listen();
     const servers = serverStatesOf(store, database);
     await metrics.start({ resources, servers, hasFeed: feed !== undefined, memory: cache.memory, sockets });
+    void preparation.done.then(() => feed?.start());
     await listen(app, settings);
   } catch (error) {
     await stop();
@@ -231,10 +232,29 @@ function openSockets(
   });
 }
 
+/** Whether the store is in use; the one in this process always is. */
+function isUp(store: CacheStore): boolean {
+  return !(store instanceof RedisStore) || store.downReason === undefined;
+}
+
 /** What the gauges of the servers are read from; `undefined` with the embedded default. */
 function serverStatesOf(store: CacheStore, database: Database): ServerStates | undefined {
   if (!(store instanceof RedisStore && database instanceof MysqlDatabase)) return undefined;
-  return { isRedisUp: () => store.downReason === undefined, pool: () => database.connections };
+  return { isRedisUp: () => isUp(store), pool: () => database.connections };
+}
+
+function addStateRoutes(app: FastifyInstance, { cache, database, store, ...state }: StateParts): void {
+  const ping = (): Promise<void> => database.ping();
+  addHealthRoute(app, { redis: () => cache.ping(), mysql: ping, draining: state.isDraining });
+  addProbes(app, { database: ping, isStoreUp: () => isUp(store), ...state });
+}
+
+interface StateParts {
+  readonly cache: Cache;
+  readonly database: Database;
+  readonly store: CacheStore;
+  readonly isPrepared: () => boolean;
+  readonly isDraining: () => boolean;
 }
 
 /** With a feed, what is told of changes comes from it alone: in the order of the commits, for all who write. */

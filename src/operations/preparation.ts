@@ -10,6 +10,7 @@ import { addressOf } from './report.ts';
 export function prepareDatabase({ backend }: Config, database: Database, log: Logger): Preparation {
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
+  let isDone = false;
   const where =
     backend.kind === 'embedded' ? `embedded SQLite, ${placeOf(backend.location)}` : addressOf(backend.database);
   let told: string | undefined;
@@ -20,6 +21,7 @@ export function prepareDatabase({ backend }: Config, database: Database, log: Lo
       if (backend.kind === 'embedded') await addSamples(database);
       const tables = created.length === 0 ? 'all tables are there' : `created ${created.join(', ')}`;
       log.info(`Database: ${where}: connected; ${tables}`);
+      isDone = true;
       if (!stopped) resolve();
     } catch (error) {
       if (stopped) return;
@@ -34,13 +36,14 @@ export function prepareDatabase({ backend }: Config, database: Database, log: Lo
     stopped = true;
     clearTimeout(timer);
   };
-  return { firstAttempt: attempt(), done, stop };
+  return { firstAttempt: attempt(), done, isDone: () => isDone, stop };
 }
 
 export interface Preparation {
   readonly firstAttempt: Promise<void>;
   /** Resolves when all tables are there. */
   readonly done: Promise<void>;
+  readonly isDone: () => boolean;
   stop(): void;
 }
 

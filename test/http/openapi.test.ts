@@ -45,7 +45,16 @@ describe('the document', () => {
         )
         .map(({ status }) => `${id} ${status}`),
     );
-    expect(withoutExample).toEqual(['health 503', 'metrics 200', 'openapi 200', 'asyncapi 200']);
+    // Texts, documents, and what only a fault brings about.
+    expect(withoutExample).toEqual([
+      'health 503',
+      'live 200',
+      'ready 200',
+      'ready 503',
+      'metrics 200',
+      'openapi 200',
+      'asyncapi 200',
+    ]);
   });
 
   test('shows no example that is not tried below', () => {

@@ -1,7 +1,16 @@
 import { Type } from 'typebox';
 import { CatalogueError } from '../../errors.ts';
 import { broadcastSchema } from '../body-schemas.ts';
-import type { Operation, Schemas } from './operation.ts';
+import type { Operation, Parameter, Schemas } from './operation.ts';
+
+/** As Kubernetes' own probes have it. */
+const verbose: Parameter = {
+  name: 'verbose',
+  in: 'query',
+  description: 'All checks, a line each.',
+  schema: { type: 'string' },
+};
+const plain = { headers: ['Cache-Control'], schema: 'Plain', mediaType: 'text/plain' } as const;
 
 /** What the service answers that belongs to no resource. */
 export const serviceOperations: readonly Operation[] = [
@@ -77,6 +86,33 @@ export const serviceOperations: readonly Operation[] = [
     ],
   },
   {
+    id: 'live',
+    method: 'get',
+    path: '/livez',
+    tag: 'service',
+    summary: 'Whether the process answers',
+    description: 'It touches nothing else.',
+    parameters: [verbose],
+    answers: [{ ...plain, status: 200, description: 'It does.' }],
+    problems: [],
+    exchanges: [],
+  },
+  {
+    id: 'ready',
+    method: 'get',
+    path: '/readyz',
+    tag: 'service',
+    summary: 'Whether requests should be sent here',
+    description: 'Without Redis it is ready, and says so with a warning.',
+    parameters: [verbose],
+    answers: [
+      { ...plain, status: 200, description: 'They should.' },
+      { ...plain, status: 503, description: 'They should not, and why.' },
+    ],
+    problems: [],
+    exchanges: [],
+  },
+  {
     id: 'metrics',
     method: 'get',
     path: '/metrics',
@@ -136,4 +172,5 @@ export const serviceSchemas: Schemas = {
   BroadcastSent: Type.Object({ message: Type.Literal('Broadcast successful') }, { additionalProperties: false }),
   Document: Type.Object({}),
   Metrics: Type.String(),
+  Plain: Type.String(),
 };
