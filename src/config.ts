@@ -87,6 +87,19 @@ function isGiven(value: string | undefined): value is string {
 
 /** Throws `CatalogueError` `CONFIG_INVALID` that names every setting that is wrong, in one sentence each. */
 export function loadConfig(environment: Environment): Config {
+  const { problems, settings, backend } = checkConfig(environment);
+  if (problems.length > 0 || backend === undefined) {
+    throw new CatalogueError('CONFIG_INVALID', { params: { reason: problems.join('; ') } });
+  }
+  return { settings, backend };
+}
+
+/** The settings with what is wrong about them, one sentence each; a setting that is wrong has its default. */
+export function checkConfig(environment: Environment): {
+  readonly settings: Settings;
+  readonly backend: Backend | undefined;
+  readonly problems: readonly string[];
+} {
   const problems: string[] = [];
   const settings = parseSettings(environment, problems);
   const backend = chooseBackend(settings, problems);
@@ -96,10 +109,15 @@ export function loadConfig(environment: Environment): Config {
   if (settings.CHANGE_FEED !== 'off' && backend?.kind === 'embedded') {
     problems.push('CHANGE_FEED must be off with the embedded default: set REDIS_HOST and DB_HOST to use servers');
   }
-  if (problems.length > 0 || backend === undefined) {
-    throw new CatalogueError('CONFIG_INVALID', { params: { reason: problems.join('; ') } });
-  }
-  return { settings, backend };
+  return { settings, backend, problems };
+}
+
+/** Where the value of a setting comes from: `environment`, `.env`, `default`, or the name of the file that holds a secret. */
+export function sourceOf(name: string, environment: Environment): string {
+  const option = Object.entries<Option<unknown>>(options).find(([each]) => each === name)?.[1];
+  if (isGiven(environment[name])) return process.env[name] === environment[name] ? 'environment' : '.env';
+  const file = environment[`${name}_FILE`];
+  return option?.secret === true && isGiven(file) ? file : 'default';
 }
 
 function parseSettings(environment: Environment, problems: string[]): Settings {

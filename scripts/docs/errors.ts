@@ -11,7 +11,8 @@ export function renderErrors(): string {
     '',
     '## Errors at the start',
     '',
-    'They are printed as one sentence; the process ends with exit code 1.',
+    'They are printed as one sentence; the process ends with exit code 1, or 2 where the command line is wrong',
+    '([command-line.md](command-line.md)).',
     '',
     renderGroup(codes.filter((each) => findStatus(each) === undefined)),
   ].join('\n');

@@ -7,6 +7,7 @@ import { renderEvents, renderLimits } from './events.ts';
 import { renderMetrics } from './metrics.ts';
 import { renderResources } from './resources.ts';
 import { replaceSection } from './sections.ts';
+import { renderCommonFlags, renderExitCodes, renderVerbList, renderVerbs } from './verbs.ts';
 
 export const root = join(import.meta.dirname, '..', '..');
 
@@ -15,6 +16,10 @@ const parts: readonly { readonly file: string; readonly name: string; readonly r
   { file: 'README.md', name: 'configuration', render: renderEssentials },
   { file: 'README.md', name: 'resources', render: renderResources },
   { file: 'docs/configuration.md', name: 'configuration', render: renderConfiguration },
+  { file: 'README.md', name: 'verbs', render: renderVerbList },
+  { file: 'docs/command-line.md', name: 'flags', render: renderCommonFlags },
+  { file: 'docs/command-line.md', name: 'exits', render: renderExitCodes },
+  { file: 'docs/command-line.md', name: 'verbs', render: renderVerbs },
   { file: 'docs/errors.md', name: 'errors', render: renderErrors },
   { file: 'docs/metrics.md', name: 'metrics', render: renderMetrics },
   { file: 'docs/events.md', name: 'events', render: renderEvents },

@@ -97,7 +97,7 @@ test('without Redis it says what that means, and leaves the names to running ins
   const seeded = await runVerb(['seed', '--posts', '2', '--users', '1'], { environment });
   expect(seeded.code).toBe(0);
   expect(seeded.errors).toMatch(
-    /^Redis cannot be used \(.+\): running instances will see the rows with their next sweep\n$/,
+    /^Redis cannot be used \(.+\): running instances will see the change with their next sweep\n$/,
   );
   expect(await query(schema, counts)).toEqual([{ users: 1, posts: 2, waiting: 4 }]);
 });
@@ -122,12 +122,12 @@ test.each([
   [['--posts='], /^--posts must be a whole number/],
   [['--users', '0'], /^--users must be a whole number/],
   [['--users=-1'], /^--users must be a whole number/],
-  [['--users'], /^Option '--users <value>' argument missing \(/],
+  [['--users'], /^Option '--users <N>' argument missing \(/],
   [['--comments', '1'], /^Unknown option '--comments' \(/],
   [[], /^seed needs a database that outlives it: set REDIS_HOST and DB_HOST, or EMBEDDED_DATA to a file \(/],
 ])('seed %j is refused in one sentence', async (flags, expected) => {
   const { code, lines, errors } = await runVerb(['seed', ...flags]);
-  expect([code, lines]).toEqual([1, []]);
+  expect([code, lines]).toEqual([2, []]);
   expect(errors.trimEnd().split('\n')).toEqual([expect.stringMatching(expected)]);
 });
 

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { withProgress } from '../../src/operations/seed.ts';
+import { withProgress } from '../../src/commands/progress.ts';
 
 /** How the verb `seed` shows its progress. */
 
