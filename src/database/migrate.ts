@@ -18,7 +18,7 @@ export async function migrate(database: Database): Promise<string[]> {
   return created;
 }
 
-function loadMigrations(dialect: 'mysql' | 'sqlite'): { table: string; sql: string }[] {
+export function loadMigrations(dialect: 'mysql' | 'sqlite'): { table: string; sql: string }[] {
   const files = readdirSync(join(folder, dialect)).filter((file) => file.endsWith('.sql'));
   return files.toSorted().map((file) => ({
     table: file.replace(/^\d+-|\.sql$/g, '').replaceAll('-', '_'),

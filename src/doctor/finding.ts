@@ -28,3 +28,7 @@ export function warn(id: string, trouble: Trouble): Finding {
 export function fail(id: string, trouble: Trouble): Finding {
   return { id, severity: 'fail', ...trouble };
 }
+
+export function withText({ id, severity, meaning, remedy }: Finding, finding: string): Finding {
+  return { id, severity, finding, meaning, remedy };
+}

@@ -8,7 +8,7 @@ import { asking, redirectionIn } from './redirection.ts';
 import { TrustedServer } from './server.ts';
 import type { TrustedServerOptions } from './server-options.ts';
 import type { Servers, Steps } from './servers.ts';
-import { fenceTableOf, nodeName, parseSlots, slotOf, type SlotRange } from './slots.ts';
+import { fenceTableOf, nodeName, parseSlots, slotCount, slotOf, type SlotRange } from './slots.ts';
 
 /**
  * The masters of a Redis Cluster, each trusted on its own (`server.ts`), and which of them has which slot.
@@ -230,7 +230,6 @@ export interface ClusterOptions
   readonly openNode: (name: string) => OpenLink;
 }
 
-const slotCount = 16_384;
 const mostAttempts = 4;
 const watchMs = 1_000;
 /** While nothing is missing, the nodes are asked for every so many seconds. */

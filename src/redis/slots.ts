@@ -3,7 +3,7 @@ import { StoreUnavailable } from '../cache/store.ts';
 import type { Reply } from './link.ts';
 
 /** Redis Cluster spreads keys over 16,384 slots: https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/ */
-const slotCount = 16_384;
+export const slotCount = 16_384;
 
 /** The slot of a name, which is also that of its guard and its parts. */
 export function slotOf(name: string): number {
