@@ -5,9 +5,8 @@ import { withDeadline } from '../deadline.ts';
 import { describeError } from '../errors.ts';
 import type { Command, OpenLink, RedisLink, Reply } from './link.ts';
 import { fenceTable, type Place, placesWith } from './place.ts';
-import { reachRedis } from './reach.ts';
+import { type Reach, reachRedis } from './reach.ts';
 import { fenceTableOf, nodeName, parseSlots, slotOf, type SlotRange } from './slots.ts';
-import type { Reach } from './store.ts';
 
 /**
  * The Redis of the configuration, to look at and nothing else: no claim, no barrier, no sweep, and nothing is trusted. Who

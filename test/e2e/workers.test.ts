@@ -110,7 +110,7 @@ test('without servers that they share, or with a number that is none, they are r
     ['x', '--workers must be a whole number from 1 to 256'],
   ] as const) {
     const { code, errors } = await runVerb(['serve', '--workers', count]);
-    expect([code, errors]).toEqual([1, expect.stringContaining(reason)]);
+    expect([code, errors]).toEqual([2, expect.stringContaining(reason)]);
   }
   const { errors } = await runVerb(['migrate', '--workers', '2']);
   expect(errors).toContain('--workers belongs to the verb serve');
