@@ -20,7 +20,8 @@ for (const file of files) {
   if (/\.(png|ico)$/.test(file)) continue;
   const text = readFileSync(join(root, file), 'utf8');
   checkPaths(file, text);
-  if (['.ts', '.lua', '.sql'].includes(extname(file))) checkName(file);
+  // Tools look for their configuration under names of their own.
+  if (['.ts', '.tsx', '.lua', '.sql'].includes(extname(file)) && !file.endsWith('.config.ts')) checkName(file);
   if (extname(file) === '.lua') checkLua(file, text);
   if (extname(file) === '.ts') checkTypeScript(file, text);
 }

@@ -136,6 +136,30 @@ export const catalogue = {
       '`connect`, `disconnect`, `error` and the like have a meaning of their own in Socket.IO, and names that begin with `energex:` in this service.',
     remedy: 'Choose another event name.',
   },
+  LOGIN_REQUIRED: {
+    message: 'Log in first',
+    retryable: false,
+    cause: 'The dashboard was asked for something without a session, or the session has ended (after 12 hours).',
+    remedy: 'Log in at `/dashboard` with `OPERATOR_SECRET`.',
+  },
+  LOGIN_FAILED: {
+    message: "That is not the operator's secret",
+    retryable: false,
+    cause: 'The secret that was given at the dashboard is not `OPERATOR_SECRET`.',
+    remedy: 'Look the secret up where the service is configured.',
+  },
+  TOO_MANY_LOGINS: {
+    message: 'Too many wrong secrets; try again in 5 minutes',
+    retryable: true,
+    cause: 'Ten wrong secrets have come from one address within 5 minutes.',
+    remedy: 'Wait. If it was not you, look who knows the address of the dashboard.',
+  },
+  DASHBOARD_UNAVAILABLE: {
+    message: 'The dashboard is not available: {reason}',
+    retryable: false,
+    cause: 'In production it is closed until `OPERATOR_SECRET` is set; or the page has not been built.',
+    remedy: 'Set `OPERATOR_SECRET`, or run `npm run build`.',
+  },
   DATABASE_UNAVAILABLE: {
     message: 'The database cannot be reached; try again shortly',
     retryable: true,

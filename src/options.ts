@@ -252,6 +252,10 @@ export const options = {
   SHUTDOWN_TIMEOUT_MS: integer(9_000, 100, 600_000, {
     description: 'How long requests in flight may take after SIGTERM.',
   }),
+  OPERATOR_SECRET: text(undefined, {
+    secret: true,
+    description: 'What lets an operator into `/dashboard`. Without it the dashboard is open, and in production closed.',
+  }),
   METRICS_TOKEN: text(undefined, {
     secret: true,
     description:

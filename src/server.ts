@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { Cache } from './cache/cache.ts';
 import { systemClock } from './cache/clock.ts';
+import type { Inspection } from './cache/inspection.ts';
 import { MemoryStore } from './cache/memory-store.ts';
 import type { CacheStore } from './cache/store.ts';
 import { type Checkpoint, MemoryCheckpoint } from './change-feed/checkpoint.ts';
@@ -18,12 +19,8 @@ import { SqliteDatabase } from './database/sqlite.ts';
 import { withDeadline } from './deadline.ts';
 import { CatalogueError, describeError } from './errors.ts';
 import { buildApp } from './http/app.ts';
-import { addAsyncapiRoute } from './http/asyncapi.ts';
-import { addHealthRoute } from './http/health.ts';
-import { addMetricsRoute } from './http/metrics-route.ts';
+import { comesFromDashboard } from './http/dashboard/routes.ts';
 import { addInternalRoutes } from './http/internal.ts';
-import { addOpenapiRoutes } from './http/openapi/routes.ts';
-import { addProbes } from './http/probes.ts';
 import { addResourceRoutes } from './http/resource-routes.ts';
 import { Broadcaster } from './realtime/broadcaster.ts';
 import type { EventLog } from './realtime/event-log.ts';
@@ -36,6 +33,7 @@ import { SocketServer } from './realtime/socket-server.ts';
 import { Metrics } from './operations/metrics/metrics.ts';
 import { reportFeed } from './operations/report-feed.ts';
 import type { ServerStates } from './operations/metrics/servers.ts';
+import { addOperatorRoutes, type Operators, operatorsOf } from './operations/operator-routes.ts';
 import { prepareDatabase } from './operations/preparation.ts';
 import { addressOf, reportCache } from './operations/report.ts';
 import type { Part } from './operations/workers.ts';
@@ -65,8 +63,7 @@ export async function startServer(
   // The store is trusted once the outbox was read, so the table had better be there. A database that hangs does not keep
   // the service from starting.
   await within(settings.DB_CONNECT_TIMEOUT_MS, preparation.firstAttempt);
-  const stopReporting = reportCache(config, log);
-  const stopReportingFeed = reportFeed(log);
+  const stopReports = [reportCache(config, log), reportFeed(log)];
   const { store, cache, eventLog, checkpoint } = openCache(config, database);
   let draining = false;
 
@@ -79,8 +76,9 @@ export async function startServer(
     requestTimeoutMs: settings.REQUEST_TIMEOUT_MS,
     sending: new Sending({ mostBytes: settings.OUTGOING_MB * 1024 * 1024, stallMs: settings.SEND_STALL_MS }),
   });
+  const operators = operatorsOf(settings);
   const neighbours = worker === undefined ? undefined : new Neighbours(worker.folder, worker.number, app.server);
-  const sockets = openSockets(app, config, { eventLog, resources, neighbours });
+  const sockets = openSockets(app, config, { eventLog, resources, neighbours, operators });
   const publisher = new EventPublisher(eventLog, systemClock, sockets);
   const feed = openFeedOf(config, { resources, cache, database, checkpoint, events: eventLog });
   const tellsChanges = (): boolean => feed === undefined || feed.state.name === 'refused';
@@ -89,12 +87,12 @@ export async function startServer(
     const reader = new ResourceReader(resource, cache, database, settings.LISTS);
     addResourceRoutes(app, resource, reader, new ResourceWriter(resource, cache, database, changes));
   }
-  addStateRoutes(app, { cache, database, store, isPrepared: preparation.isDone, isDraining: () => draining });
-  addAsyncapiRoute(app, resources);
-  await addOpenapiRoutes(app, resources);
   const broadcaster = new Broadcaster(cache, resources, publisher, tellsChanges);
   addInternalRoutes(app, broadcaster, settings.REALTIME_API_SECRET);
-  addMetricsRoute(app, metrics, settings.METRICS_TOKEN);
+  const state = { isPrepared: preparation.isDone, isDraining: () => draining };
+  const isUp = (): boolean => isStoreUp(store);
+  const shown = { cache, store, isUp, database, resources, metrics, operators, state };
+  await addOperatorRoutes(app, shown, settings.METRICS_TOKEN);
 
   const housekeeping = setInterval(
     () => void forgetOldKeys(database, new Date()).catch(() => undefined),
@@ -113,8 +111,7 @@ export async function startServer(
     await store.close();
     await within(closeDatabaseMs, database.close());
     metrics.stop();
-    stopReporting();
-    stopReportingFeed();
+    for (const stopReport of stopReports) stopReport();
   };
   try {
     await neighbours?.listen();
@@ -221,10 +218,17 @@ function openSockets(
     eventLog,
     resources,
     neighbours,
-  }: { eventLog: EventLog; resources: readonly Resource[]; neighbours: Neighbours | undefined },
+    operators,
+  }: {
+    eventLog: EventLog;
+    resources: readonly Resource[];
+    neighbours: Neighbours | undefined;
+    operators: Operators;
+  },
 ): SocketServer {
   return new SocketServer(app.server, eventLog, systemClock, {
     origins: settings.FRONTEND_URL,
+    isOwnPage: (request) => comesFromDashboard(request, operators),
     mostPerAddress: settings.SOCKETS_PER_ADDRESS,
     trustedProxies: settings.TRUSTED_PROXIES,
     isRoom: roomsOf(resources),
@@ -233,28 +237,14 @@ function openSockets(
 }
 
 /** Whether the store is in use; the one in this process always is. */
-function isUp(store: CacheStore): boolean {
+function isStoreUp(store: CacheStore): boolean {
   return !(store instanceof RedisStore) || store.downReason === undefined;
 }
 
 /** What the gauges of the servers are read from; `undefined` with the embedded default. */
 function serverStatesOf(store: CacheStore, database: Database): ServerStates | undefined {
   if (!(store instanceof RedisStore && database instanceof MysqlDatabase)) return undefined;
-  return { isRedisUp: () => isUp(store), pool: () => database.connections };
-}
-
-function addStateRoutes(app: FastifyInstance, { cache, database, store, ...state }: StateParts): void {
-  const ping = (): Promise<void> => database.ping();
-  addHealthRoute(app, { redis: () => cache.ping(), mysql: ping, draining: state.isDraining });
-  addProbes(app, { database: ping, isStoreUp: () => isUp(store), ...state });
-}
-
-interface StateParts {
-  readonly cache: Cache;
-  readonly database: Database;
-  readonly store: CacheStore;
-  readonly isPrepared: () => boolean;
-  readonly isDraining: () => boolean;
+  return { isRedisUp: () => isStoreUp(store), pool: () => database.connections };
 }
 
 /** With a feed, what is told of changes comes from it alone: in the order of the commits, for all who write. */
@@ -274,7 +264,7 @@ function openFeedOf(
 }
 
 export interface OpenedCache {
-  readonly store: CacheStore;
+  readonly store: CacheStore & { readonly inspection: Inspection };
   readonly cache: Cache;
   readonly eventLog: EventLog;
   readonly checkpoint: Checkpoint;

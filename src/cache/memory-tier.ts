@@ -64,6 +64,10 @@ export class MemoryTier {
     return this.#entries.calculatedSize;
   }
 
+  get limitBytes(): number {
+    return this.#entries.maxSize;
+  }
+
   get size(): number {
     return this.#entries.size;
   }

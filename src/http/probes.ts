@@ -36,7 +36,8 @@ export function addProbes(app: FastifyInstance, checks: ReadinessChecks): void {
   for (const path of ['/livez', '/readyz']) refuseOtherMethods(app, path, ['GET', 'HEAD', 'OPTIONS']);
 }
 
-async function examine(checks: ReadinessChecks): Promise<readonly Result[]> {
+/** Each check, and what it found. */
+export async function examine(checks: ReadinessChecks): Promise<readonly Result[]> {
   const isAnswering = await withDeadline(
     probeTimeoutMs,
     checks.database().then(
@@ -53,7 +54,7 @@ async function examine(checks: ReadinessChecks): Promise<readonly Result[]> {
   ];
 }
 
-interface Result {
+export interface Result {
   readonly name: string;
   readonly verdict: 'ok' | 'warning' | 'failed';
   /** What a verdict other than `ok` means. */

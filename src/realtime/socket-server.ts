@@ -39,7 +39,7 @@ export class SocketServer implements OwnClients {
       // another site: browsers send it with every WebSocket and every cross-origin request.
       allowRequest: (request, decide) => {
         const { origin } = request.headers;
-        if (origin !== undefined && !origins.includes(origin)) {
+        if (origin !== undefined && !origins.includes(origin) && !options.isOwnPage(request)) {
           decide('this origin may not connect; add it to FRONTEND_URL', false);
         } else if (this.#connections.isFull(request)) {
           decide('too many connections from this address; see SOCKETS_PER_ADDRESS and TRUSTED_PROXIES', false);
@@ -148,6 +148,8 @@ export class SocketServer implements OwnClients {
 export interface SocketServerOptions {
   /** Those that may connect. */
   readonly origins: readonly string[];
+  /** Whether it comes from a page of the service itself that may be used. */
+  readonly isOwnPage: (request: IncomingMessage) => boolean;
   readonly mostPerAddress: number;
   /** Addresses and networks whose `X-Forwarded-For` is believed. */
   readonly trustedProxies: readonly string[];

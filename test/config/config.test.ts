@@ -108,6 +108,8 @@ describe('every option', () => {
       'a.example',
     ],
     REALTIME_API_SECRET: ['s', 's'],
+    OPERATOR_SECRET: ['s', 's'],
+    METRICS_TOKEN: ['s', 's'],
     TRUSTED_PROXIES: ['127.0.0.1, 10.0.0.0/8,::1/128', ['127.0.0.1', '10.0.0.0/8', '::1/128'], '10.0.0.0/33'],
     WRITE_WITHOUT_CACHE: ['reject', 'reject', 'never'],
     LOG_LEVEL: ['silent', 'silent', 'loud'],
@@ -313,6 +315,8 @@ describe('secrets', () => {
       'DB_PASSWORD',
       'DATABASE_URL',
       'REALTIME_API_SECRET',
+      'OPERATOR_SECRET',
+      'METRICS_TOKEN',
     ]);
   });
 

@@ -48,7 +48,7 @@ export function checkAnswer(
 }
 
 /** The pages for people, and what Socket.IO answers by itself. */
-const elsewhere = /^\/(?:docs|socket\.io)(?:\/|$)/;
+const elsewhere = /^\/(?:docs|dashboard|socket\.io)(?:\/|$)/;
 
 /** Not every answer has them. */
 const optionalHeaders = new Set(['Link', 'Idempotent-Replayed']);

@@ -27,7 +27,14 @@ async function open() {
   let now = 0;
   const clock = { ...systemClock, now: () => now };
   const http = createServer();
-  const options = { origins: [], mostPerAddress: 10, trustedProxies: [], isRoom: () => true, neighbours: undefined };
+  const options = {
+    origins: [],
+    isOwnPage: () => false,
+    mostPerAddress: 10,
+    trustedProxies: [],
+    isRoom: () => true,
+    neighbours: undefined,
+  };
   const sockets = new SocketServer(http, log, clock, options);
   await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
   stops.push(async () => {
