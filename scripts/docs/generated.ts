@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { renderClientTypes } from './client-types.ts';
 import { renderConfiguration, renderEssentials } from './configuration.ts';
+import { renderDashboard } from './dashboard.ts';
 import { renderErrors } from './errors.ts';
 import { renderEvents, renderLimits } from './events.ts';
 import { renderMetrics } from './metrics.ts';
@@ -29,6 +30,7 @@ const parts: readonly { readonly file: string; readonly name: string; readonly r
 /** Files that are generated as a whole. */
 const wholes: readonly { readonly file: string; readonly render: () => string }[] = [
   { file: 'client/src/generated.ts', render: renderClientTypes },
+  { file: 'deploy/grafana/energex-cache.json', render: renderDashboard },
 ];
 
 /** The documents that have generated parts, paths from the root of the project. */
