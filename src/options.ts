@@ -36,6 +36,15 @@ function integer(standard: number, least: number, most: number, described: Descr
   return { ...described, kind: `integer, ${least} to ${most}`, default: standard, parse };
 }
 
+function share(standard: number, described: Described): Option<number> {
+  const parse = (given: string): number => {
+    const value = Number(given);
+    if (!/^\d*\.?\d+$/.test(given) || value > 1) throw new RangeError('must be a number from 0 to 1');
+    return value;
+  };
+  return { ...described, kind: 'number, 0 to 1', default: standard, parse };
+}
+
 function choice<const C extends string>(standard: C, choices: readonly C[], described: Described): Option<C> {
   const parse = (given: string): C => {
     const chosen = choices.find((each) => each === given);
@@ -117,6 +126,16 @@ function isDecodable(part: string): boolean {
     return false;
   }
 }
+
+/** Those of OpenTelemetry's specification that need no server of their own. */
+const samplers = [
+  'always_on',
+  'always_off',
+  'traceidratio',
+  'parentbased_always_on',
+  'parentbased_always_off',
+  'parentbased_traceidratio',
+] as const;
 
 export const options = {
   NODE_ENV: text('development', {
@@ -261,6 +280,25 @@ export const options = {
     description:
       'What `GET /metrics` demands as `Authorization: Bearer ...`; without it everyone who reaches the port may read the metrics.',
   }),
+  OTEL_TRACES_EXPORTER: choice('auto', ['auto', 'otlp', 'none'], {
+    description:
+      'Whether spans are sent to a collector. `auto`: when an endpoint is named. While they are, hits take the whole way.',
+  }),
+  OTEL_EXPORTER_OTLP_ENDPOINT: serverUrl(['http', 'https'], {
+    description: 'The OpenTelemetry collector, such as `http://localhost:4318`; `/v1/traces` is added.',
+  }),
+  OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: serverUrl(['http', 'https'], {
+    description: 'Where traces are sent, with its path; instead of the one above.',
+  }),
+  OTEL_EXPORTER_OTLP_PROTOCOL: choice('http/protobuf', ['http/protobuf', 'http/json'], {
+    description: 'How spans are written.',
+  }),
+  OTEL_SERVICE_NAME: text('energex-cache', { description: 'What the service is called in traces.' }),
+  OTEL_TRACES_SAMPLER: choice('parentbased_always_on', samplers, {
+    description: 'Which requests are traced; `parentbased_` leaves it to the caller where there is one.',
+  }),
+  OTEL_TRACES_SAMPLER_ARG: share(1, { description: 'The share of requests that a sampler by `traceidratio` takes.' }),
+  OTEL_SDK_DISABLED: choice('false', ['true', 'false'], { description: 'Turns traces off, whatever else is set.' }),
   LOG_LEVEL: choice('info', ['fatal', 'error', 'warn', 'info', 'debug', 'silent'], {
     description: 'Least level that is logged.',
   }),

@@ -35,6 +35,7 @@ import { reportFeed } from './operations/report-feed.ts';
 import type { ServerStates } from './operations/metrics/servers.ts';
 import { addOperatorRoutes, type Operators, operatorsOf } from './operations/operator-routes.ts';
 import { prepareDatabase } from './operations/preparation.ts';
+import { startTracing, type Tracing } from './operations/tracing/tracing.ts';
 import { addressOf, reportCache } from './operations/report.ts';
 import type { Part } from './operations/workers.ts';
 import { RedisCheckpoint } from './redis/feed-checkpoint.ts';
@@ -63,15 +64,15 @@ export async function startServer(
   // The store is trusted once the outbox was read, so the table had better be there. A database that hangs does not keep
   // the service from starting.
   await within(settings.DB_CONNECT_TIMEOUT_MS, preparation.firstAttempt);
-  const stopReports = [reportCache(config, log), reportFeed(log)];
+  const { metrics, tracing, ...observers } = await openObservers(config, log, worker);
   const { store, cache, eventLog, checkpoint } = openCache(config, database);
   let draining = false;
 
-  const metrics = new Metrics(worker);
   const app = await buildApp({
     logger: log,
     logRequests: settings.LOG_REQUESTS === 'true',
     durationOf: metrics.durationOf,
+    trace: tracing?.traceRequests,
     origins: settings.FRONTEND_URL,
     requestTimeoutMs: settings.REQUEST_TIMEOUT_MS,
     sending: new Sending({ mostBytes: settings.OUTGOING_MB * 1024 * 1024, stallMs: settings.SEND_STALL_MS }),
@@ -110,8 +111,7 @@ export async function startServer(
     await cache.close();
     await store.close();
     await within(closeDatabaseMs, database.close());
-    metrics.stop();
-    for (const stopReport of stopReports) stopReport();
+    await observers.stop();
   };
   try {
     await neighbours?.listen();
@@ -245,6 +245,25 @@ function isStoreUp(store: CacheStore): boolean {
 function serverStatesOf(store: CacheStore, database: Database): ServerStates | undefined {
   if (!(store instanceof RedisStore && database instanceof MysqlDatabase)) return undefined;
   return { isRedisUp: () => isStoreUp(store), pool: () => database.connections };
+}
+
+/** Logs, metrics and traces: they hear what the others tell of, and nobody waits for them. */
+async function openObservers(config: Config, log: Logger, worker: Part | undefined): Promise<Observers> {
+  const stopReports = [reportCache(config, log), reportFeed(log)];
+  const metrics = new Metrics(worker);
+  const tracing = await startTracing(config.settings, log);
+  const stop = async (): Promise<void> => {
+    metrics.stop();
+    await tracing?.stop();
+    for (const stopReport of stopReports) stopReport();
+  };
+  return { metrics, tracing, stop };
+}
+
+interface Observers {
+  readonly metrics: Metrics;
+  readonly tracing: Tracing | undefined;
+  readonly stop: () => Promise<void>;
 }
 
 /** With a feed, what is told of changes comes from it alone: in the order of the commits, for all who write. */

@@ -8,6 +8,7 @@ import { MemoryTier } from './memory-tier.ts';
 import type { Outbox } from './outbox.ts';
 import { type Answer, type Load, ReadThrough } from './read-through.ts';
 import { type CacheStore, StoreUnavailable } from './store.ts';
+import { traced, writeTrace } from './tracing.ts';
 import { type InvalidateOptions, type LiftFence, type Transact, WriteFence } from './write-fence.ts';
 
 /**
@@ -84,7 +85,7 @@ export class Cache {
 
   /** See `WriteFence.write`. */
   write<T>(transact: Transact<T>): Promise<T> {
-    return this.#writes.write(transact);
+    return traced(writeTrace, {}, () => this.#writes.write(transact));
   }
 
   /** See `WriteFence.invalidate`. */

@@ -13,6 +13,7 @@ import { isRefreshDue } from './refresh-ahead.ts';
 import { type Bytes, toBuffer } from './rope.ts';
 import { SingleFlight } from './single-flight.ts';
 import { StoreUnavailable, type Acquired, type CacheStore, type Entry } from './store.ts';
+import { asPartOf, fillTrace, readTrace, traced } from './tracing.ts';
 
 /**
  * The read path: `docs/consistency.md`, "Read".
@@ -79,8 +80,13 @@ export class ReadThrough {
    * `load` must read committed data, and must not have begun before it is called. With `composition` the value is put
    * together where that costs less.
    */
-  async read(key: Key, load: Load, composition?: Composition): Promise<Answer> {
-    const { landed, leads } = this.#flights.fly(key, () => this.#fly(key, { load, composition }));
+  read(key: Key, load: Load, composition?: Composition): Promise<Answer> {
+    return traced(readTrace, { key }, () => this.#read(key, { load, composition }));
+  }
+
+  async #read(key: Key, source: Source): Promise<Answer> {
+    const work = asPartOf(() => this.#fly(key, source));
+    const { landed, leads } = this.#flights.fly(key, work);
     if (!leads && cacheChannel.hasSubscribers) publish({ type: 'collapsed', key });
     const { value, meta, outcome } = await landed;
     return { value, meta, outcome, collapsed: !leads };
@@ -226,7 +232,11 @@ export class ReadThrough {
     return composed.fromCache ? landing : { ...landing, outcome: { kind: 'loaded', stored: true } };
   }
 
-  async #loadAndFill(key: Key, token: string, { load, composition }: Source): Promise<Landing | 'torn'> {
+  #loadAndFill(key: Key, token: string, source: Source): Promise<Landing | 'torn'> {
+    return traced(fillTrace, { key }, () => this.#loadThenFill(key, token, source));
+  }
+
+  async #loadThenFill(key: Key, token: string, { load, composition }: Source): Promise<Landing | 'torn'> {
     const began = this.#clock.now();
     let composed: Loaded | undefined;
     let loaded: Loaded;

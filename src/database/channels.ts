@@ -2,6 +2,7 @@ import { channel } from 'node:diagnostics_channel';
 
 /** What the connections to the database tell the world: metrics and traces subscribe. */
 export interface StatementEvent {
+  readonly system: System;
   readonly operation: Operation;
   /** With placeholders; never a value. */
   readonly sql: string;
@@ -12,6 +13,7 @@ export interface StatementEvent {
 }
 
 export const operations = ['select', 'insert', 'update', 'delete', 'begin', 'commit', 'rollback', 'other'] as const;
+export type System = 'mysql' | 'sqlite';
 export type Operation = (typeof operations)[number];
 
 export const statementsChannel = channel('energex:database');
@@ -21,7 +23,7 @@ function publish(event: StatementEvent): void {
 }
 
 /** Resolves as what it asks, and tells how long that took. */
-export async function observed<T>(sql: string, ask: () => Promise<T>): Promise<T> {
+export async function observed<T>(system: System, sql: string, ask: () => Promise<T>): Promise<T> {
   if (!statementsChannel.hasSubscribers) return await ask();
   const startedAt = performance.now();
   let failed = true;
@@ -31,7 +33,7 @@ export async function observed<T>(sql: string, ask: () => Promise<T>): Promise<T
     return result;
   } finally {
     const ms = performance.now() - startedAt;
-    publish({ operation: operationOf(sql), sql, startedAt, ms, failed });
+    publish({ system, operation: operationOf(sql), sql, startedAt, ms, failed });
   }
 }
 

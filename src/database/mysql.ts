@@ -111,7 +111,7 @@ export class MysqlDatabase implements Database {
   /** An error that the server sent means that it rolled back; one of the connection means that nobody knows. */
   async #commit(connection: PoolConnection): Promise<void> {
     try {
-      await observed('COMMIT', () => within(this.#options.commitTimeoutMs, command(connection, 'COMMIT')));
+      await observed('mysql', 'COMMIT', () => within(this.#options.commitTimeoutMs, command(connection, 'COMMIT')));
     } catch (error) {
       if (errorNumber(error) !== undefined && !connectionIsGone(error)) throw translateError(error);
       discard(connection);
@@ -238,7 +238,7 @@ export class MysqlDatabase implements Database {
 
   async #run<T>(connection: PoolConnection, sql: string, answer: Promise<T>): Promise<T> {
     try {
-      return await observed(sql, () => within(this.#options.statementTimeoutMs + clientGraceMs, answer));
+      return await observed('mysql', sql, () => within(this.#options.statementTimeoutMs + clientGraceMs, answer));
     } catch (error) {
       if (connectionIsGone(error)) discard(connection);
       const translated = translateError(error);

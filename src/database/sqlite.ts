@@ -34,11 +34,11 @@ export class SqliteDatabase implements Database {
   }
 
   query(sql: string, params: readonly SqlValue[] = []): Promise<Row[]> {
-    return this.#alone(() => observed(sql, async () => this.#query(sql, params)));
+    return this.#alone(() => observed('sqlite', sql, async () => this.#query(sql, params)));
   }
 
   execute(sql: string, params: readonly SqlValue[] = []): Promise<Executed> {
-    return this.#alone(() => observed(sql, async () => this.#execute(sql, params)));
+    return this.#alone(() => observed('sqlite', sql, async () => this.#execute(sql, params)));
   }
 
   transaction<T>(work: (transaction: Queryable, opened: readonly Row[]) => Promise<T>, opening?: string): Promise<T> {
@@ -47,8 +47,8 @@ export class SqliteDatabase implements Database {
       try {
         const opened = opening === undefined ? [] : this.#query(opening, []);
         const transaction: Queryable = {
-          query: (sql, params = []) => observed(sql, async () => this.#query(sql, params)),
-          execute: (sql, params = []) => observed(sql, async () => this.#execute(sql, params)),
+          query: (sql, params = []) => observed('sqlite', sql, async () => this.#query(sql, params)),
+          execute: (sql, params = []) => observed('sqlite', sql, async () => this.#execute(sql, params)),
         };
         const result = await work(transaction, opened);
         translating(() => this.#connection.exec('COMMIT'));

@@ -32,6 +32,8 @@ export interface AppOptions {
   readonly requestTimeoutMs: number;
   readonly sending: Sending;
   readonly durationOf: DurationOf;
+  /** Adds hooks that see each request; `undefined` when nobody traces them. */
+  readonly trace: ((app: FastifyInstance) => void) | undefined;
 }
 
 const bodyLimitBytes = 256 * 1024;
@@ -93,14 +95,15 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     // Left to the routes: see `withCors` of `methods.ts`.
     preflight: false,
   });
+  options.trace?.(app);
   observeRequests(app, options.durationOf);
   if (options.logRequests) logRequests(app);
   return app;
 }
 
-/** Closed when requests are logged: the log is fastify's. What listens for requests when all is ready comes behind it. */
+/** Closed when requests are logged or traced: both are fastify's. What listens for requests when all is ready comes behind it. */
 function openFastLane(app: FastifyInstance, options: AppOptions): void {
-  const lane = new FastLane({ isOpen: !options.logRequests, ...options });
+  const lane = new FastLane({ isOpen: !options.logRequests && options.trace === undefined, ...options });
   app.decorate('fastLane', lane);
   app.addHook('onReady', async () => lane.attach(app.server));
   app.addHook('preClose', async () => lane.close());

@@ -1,5 +1,6 @@
 import { type Logger, pino, stdSerializers, stdTimeFunctions } from 'pino';
 import pretty from 'pino-pretty';
+import { traceFields } from './tracing/context.ts';
 
 /**
  * JSON lines for machines, readable ones on a terminal. Bodies and headers are never logged; should one slip into an
@@ -12,6 +13,7 @@ export function createLogger(options: { level: string; format: 'auto' | 'json' |
     base: null,
     timestamp: stdTimeFunctions.isoTime,
     serializers: { err: toFault },
+    mixin: traceFields,
     redact: {
       paths: ['headers', '*.headers', 'password', '*.password', '*.*.password', 'secret', '*.secret'],
       censor: '[secret]',

@@ -109,8 +109,7 @@ class RedisConnection implements RedisLink {
 }
 
 function tell(commands: readonly Command[], startedAt: number, failed: boolean): void {
-  const [first] = commands;
-  if (first === undefined) return;
+  const [first = ['none']] = commands;
   const ms = performance.now() - startedAt;
   publish({ command: nameOfCommand(first), count: commands.length, startedAt, ms, failed });
 }
