@@ -18,7 +18,7 @@ import {
 import { ClusterServers } from './cluster.ts';
 import type { EventLog } from '../realtime/event-log.ts';
 import { RedisEventLog } from './event-log.ts';
-import { RedisInspection } from './inspection.ts';
+import { RedisInspection } from './store-inspection.ts';
 import { Leases } from './leases.ts';
 import type { Bounds } from './event-scripts.ts';
 import { ManyReads, tellEach } from './many-reads.ts';
