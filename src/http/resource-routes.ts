@@ -52,7 +52,7 @@ export function addResourceRoutes(
   refuseOtherMethods(app, itemPath, ['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS']);
 }
 
-function addReads(app: FastifyInstance, resource: Resource, reader: ResourceReader): void {
+export function addReads(app: FastifyInstance, resource: Resource, reader: ResourceReader): void {
   app.get(resource.path, { errorHandler: onReadError }, async (request, reply) => {
     const { limit, after } = pageOf(request);
     const isPage = limit !== undefined || after !== undefined;

@@ -1,0 +1,39 @@
+import { type Key, type KeyName, splitKey } from '../cache/key.ts';
+import { isIdentifier } from './identifier.ts';
+import type { Resource } from './resource.ts';
+
+/** What a key stands for, by the definitions of the resources. */
+export type KeyMeaning = { readonly resource: Resource; readonly name: KeyName } & (
+  | { readonly kind: 'row'; readonly id: string }
+  | { readonly kind: 'list' }
+  | { readonly kind: 'page'; readonly part: string }
+  | { readonly kind: 'segment'; readonly number: bigint }
+);
+
+/** `undefined` for a key that no resource has. */
+export function meaningOfKey(key: Key, resources: readonly Resource[]): KeyMeaning | undefined {
+  const { name, part } = splitKey(key);
+  for (const resource of resources) {
+    if (name === resource.listKey) {
+      return part === '' ? { kind: 'list', resource, name } : { kind: 'page', resource, name, part };
+    }
+    if (part !== '') continue;
+    const { segmentPrefix } = resource;
+    const number = name.startsWith(segmentPrefix) ? name.slice(segmentPrefix.length) : '';
+    if (number === '0' || isIdentifier(number)) return { kind: 'segment', resource, name, number: BigInt(number) };
+    const prefix = resource.itemKey('');
+    const id = name.startsWith(prefix) ? name.slice(prefix.length) : '';
+    if (isIdentifier(id)) return { kind: 'row', resource, name, id };
+  }
+  return undefined;
+}
+
+/** Every form that a key can have, for people. */
+export function keyForms(resources: readonly Resource[]): readonly string[] {
+  return resources.flatMap((resource) => [
+    resource.itemKey('1'),
+    resource.listKey,
+    resource.pageKey(20, undefined),
+    `${resource.segmentPrefix}0`,
+  ]);
+}
