@@ -209,6 +209,12 @@ export const catalogue = {
     cause: 'Another program uses the port, or the user may not use it.',
     remedy: 'Stop the other program or set `PORT`.',
   },
+  COMMAND_FAILED: {
+    message: '{reason}',
+    retryable: false,
+    cause: 'A verb of the command line could not do its work.',
+    remedy: 'The sentence says why; `energex-cache doctor` looks further.',
+  },
   USAGE: {
     message: '{reason}',
     retryable: false,

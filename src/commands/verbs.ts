@@ -2,10 +2,11 @@ import { configCheck } from './config-check.ts';
 import { configPrint } from './config-print.ts';
 import { doctor } from './doctor.ts';
 import { inspect } from './inspect.ts';
+import { invalidate } from './invalidate.ts';
 import { migrate } from './migrate.ts';
 import { seed } from './seed.ts';
 import { serve } from './serve.ts';
 import type { Verb } from './verb.ts';
 
 /** The verbs of the command line, in the order in which the help shows them. */
-export const verbs: readonly Verb[] = [serve, migrate, seed, doctor, inspect, configPrint, configCheck];
+export const verbs: readonly Verb[] = [serve, migrate, seed, doctor, inspect, invalidate, configPrint, configCheck];

@@ -40,7 +40,7 @@ const statuses: Readonly<Record<AnswerableCode, number>> = {
 };
 
 /** All but those that end the process before it answers anyone. */
-type AnswerableCode = Exclude<ErrorCode, 'CONFIG_INVALID' | 'PORT_UNAVAILABLE' | 'USAGE'>;
+type AnswerableCode = Exclude<ErrorCode, 'CONFIG_INVALID' | 'PORT_UNAVAILABLE' | 'COMMAND_FAILED' | 'USAGE'>;
 
 /** `undefined` for a code that is never the answer to a request. */
 export function findStatus(code: ErrorCode): number | undefined {

@@ -4,7 +4,7 @@ import type { Inspection } from '../../src/redis/inspection.ts';
 import { type KeyMeaning, meaningOfKey } from '../../src/resources/key-meaning.ts';
 import { posts } from '../../src/resources/posts/posts.ts';
 import { runVerb } from '../harness/service-process.ts';
-import { type Backend, backends, type Service, startService } from '../harness/service.ts';
+import { type Backend, backends, eventually, type Service, startService } from '../harness/service.ts';
 
 /** The verb `inspect`: on real servers, and what it makes of what it sees. */
 
@@ -30,6 +30,8 @@ describe.each(onServers.slice(0, 1))('on $name', ({ start }) => {
     const { environment } = backend;
     expect((await runVerb(['seed', '--posts', '800', '--users', '3'], { environment })).code).toBe(0);
     service = await startService(environment);
+    // Its Redis is in use by then.
+    await eventually(async () => (await service.get('/cache/posts/800')).json.source === 'cache');
   }, 60_000);
   afterAll(async () => {
     await service.stop();
