@@ -5,7 +5,6 @@ import { StoreUnavailable } from '../cache/store.ts';
 import { type Config, loadConfig, readEnvironment } from '../config.ts';
 import { readClaim } from '../database/barrier.ts';
 import type { Database } from '../database/database.ts';
-import { CatalogueError } from '../errors.ts';
 import type { EventLog } from '../realtime/event-log.ts';
 import { countNames, inspectKey } from '../redis/inspection.ts';
 import { Lookout } from '../redis/lookout.ts';
@@ -17,7 +16,7 @@ import { type OpenedCache, openDatabase } from '../server.ts';
 import { keyOfUrl } from './key-of-url.ts';
 import type { Output } from './output.ts';
 import { withCache } from './store-access.ts';
-import { isSet, usageError, type Verb } from './verb.ts';
+import { failure, isSet, usageError, type Verb } from './verb.ts';
 
 export const invalidate: Verb = {
   name: 'invalidate',
@@ -195,8 +194,4 @@ function openLookout({ backend, settings }: Config): Lookout {
     connectTimeoutMs: settings.REDIS_CONNECT_TIMEOUT_MS,
     timeoutMs: settings.REDIS_BULK_TIMEOUT_MS,
   });
-}
-
-function failure(reason: string, cause?: unknown): CatalogueError {
-  return new CatalogueError('COMMAND_FAILED', { params: { reason }, cause });
 }

@@ -53,6 +53,11 @@ export function usageError(reason: string): CatalogueError {
   return new CatalogueError('USAGE', { params: { reason } });
 }
 
+/** A verb could not do its work: the reason is told as it is. */
+export function failure(reason: string, cause?: unknown): CatalogueError {
+  return new CatalogueError('COMMAND_FAILED', { params: { reason }, cause });
+}
+
 export function textOf({ flags }: Given, name: string): string | undefined {
   const value = flags[name];
   return typeof value === 'string' ? value : undefined;

@@ -7,6 +7,17 @@ import { migrate } from './migrate.ts';
 import { seed } from './seed.ts';
 import { serve } from './serve.ts';
 import type { Verb } from './verb.ts';
+import { warm } from './warm.ts';
 
 /** The verbs of the command line, in the order in which the help shows them. */
-export const verbs: readonly Verb[] = [serve, migrate, seed, doctor, inspect, invalidate, configPrint, configCheck];
+export const verbs: readonly Verb[] = [
+  serve,
+  migrate,
+  seed,
+  doctor,
+  warm,
+  inspect,
+  invalidate,
+  configPrint,
+  configCheck,
+];
