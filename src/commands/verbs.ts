@@ -1,6 +1,7 @@
 import { configCheck } from './config-check.ts';
 import { configPrint } from './config-print.ts';
 import { doctor } from './doctor.ts';
+import { eventsTail } from './events-tail.ts';
 import { inspect } from './inspect.ts';
 import { invalidate } from './invalidate.ts';
 import { migrate } from './migrate.ts';
@@ -18,6 +19,7 @@ export const verbs: readonly Verb[] = [
   warm,
   inspect,
   invalidate,
+  eventsTail,
   configPrint,
   configCheck,
 ];

@@ -3,6 +3,7 @@ import { reachable } from '../doctor/port.ts';
 import { resources } from '../resources/registry.ts';
 import type { Output } from './output.ts';
 import { withProgress } from './progress.ts';
+import { stopOnSignal } from './stop-signal.ts';
 import { type Given, isSet, numberOf, textOf, usageError, type Verb } from './verb.ts';
 import { type Position, type Stage, stagesOf, type WarmPlan } from './warm-paths.ts';
 import { newTally, type Tally, WarmRequests } from './warm-requests.ts';
@@ -111,22 +112,6 @@ async function runStage(
     if (isStopped()) return;
     state.save(next);
   }
-}
-
-function stopOnSignal(): { isStopped: () => boolean; forget: () => void } {
-  let stopped = false;
-  const stop = (): void => {
-    stopped = true;
-  };
-  process.once('SIGINT', stop);
-  process.once('SIGTERM', stop);
-  return {
-    isStopped: () => stopped,
-    forget: () => {
-      process.removeListener('SIGINT', stop);
-      process.removeListener('SIGTERM', stop);
-    },
-  };
 }
 
 function conclude(

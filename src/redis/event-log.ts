@@ -69,8 +69,8 @@ export interface RedisEventLogOptions {
   readonly unique: () => string;
 }
 
-const stream = 'energex:events';
+export const stream = 'energex:events';
 /** In the same slot of a cluster. */
-const state = `{${stream}}:state`;
+export const state = `{${stream}}:state`;
 const channel = 'energex:events:grown';
 const lookMs = 1_000;
