@@ -32,6 +32,9 @@ export async function keyOfUrl(url: string, resources: readonly Resource[]): Pro
   const app = await buildApp({
     logger: pino({ level: 'silent' }),
     logRequests: true,
+    // Nobody asks how long it took.
+    durationOf: () => ({ observe: () => undefined }),
+    trace: undefined,
     origins: config.settings.FRONTEND_URL,
     requestTimeoutMs: config.settings.REQUEST_TIMEOUT_MS,
     sending: new Sending({ mostBytes: 1024 * 1024, stallMs: config.settings.SEND_STALL_MS }),
