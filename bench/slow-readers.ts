@@ -2,7 +2,9 @@
  * Many clients that are slow to take a long list, each of another time, while posts are changed: what the process takes of
  * memory. Each client takes some bytes now and then; the list is larger than what the service may keep in memory.
  *
- *   npm run bench:slow-readers -- --posts 100000 --readers 50 --seconds 20
+ *   npm run bench:slow-readers -- --posts 100000 --readers 50 --seconds 20 [--coding gzip --memory 128]
+ *
+ * With a content coding each waits until the list is there in it, or for four seconds.
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -16,6 +18,9 @@ const { values } = parseArgs({
     posts: { type: 'string', default: '100000' },
     readers: { type: 'string', default: '50' },
     seconds: { type: 'string', default: '20' },
+    coding: { type: 'string', default: 'identity' },
+    /** L1, in MiB. */
+    memory: { type: 'string', default: '16' },
   },
 });
 
@@ -28,19 +33,29 @@ function readSlowly(port: number): { readonly socket: Socket; readonly status: (
   let status = '';
   const socket = connect(port, '127.0.0.1');
   socket.on('error', () => undefined);
-  socket.write('GET /cache/posts HTTP/1.1\r\nHost: h\r\n\r\n');
+  socket.write(`GET /cache/posts HTTP/1.1\r\nHost: h\r\nAccept-Encoding: ${values.coding}\r\n\r\n`);
   socket.once('readable', () => {
-    status = String(socket.read(64 * 1024)).slice(9, 12);
+    const head = String(socket.read(64 * 1024));
+    status = `${head.slice(9, 12)} ${/content-encoding: (\w+)/.exec(head)?.[1] ?? 'plain'}`;
     const timer = setInterval(() => void socket.read(64 * 1024), 100);
     socket.on('close', () => clearInterval(timer));
   });
   return { socket, status: () => status };
 }
 
+async function untilCoded(url: string): Promise<void> {
+  if (values.coding === 'identity') return;
+  for (const giveUpAt = performance.now() + 4_000; performance.now() < giveUpAt; ) {
+    const response = await fetch(url, { method: 'HEAD', headers: { 'accept-encoding': values.coding } });
+    if (response.headers.get('content-encoding') === values.coding) return;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
 async function main(posts: number, count: number, seconds: number): Promise<void> {
   execFileSync('npm', ['run', '-s', 'build'], { cwd: root, stdio: 'inherit' });
   const stage = await openStage(posts);
-  const service = await startService(stage, { MEMORY_TIER_MB: '16' });
+  const service = await startService(stage, { MEMORY_TIER_MB: values.memory });
   const url = `http://127.0.0.1:${service.port}/cache/posts`;
   const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
   try {
@@ -53,7 +68,10 @@ async function main(posts: number, count: number, seconds: number): Promise<void
     let slowest = 0;
     const began = performance.now();
     for (let step = 0; performance.now() - began < seconds * 1_000; step += 1) {
-      if (readers.length < count) readers.push(readSlowly(service.port));
+      if (readers.length < count) {
+        await untilCoded(url);
+        readers.push(readSlowly(service.port));
+      }
       const asked = performance.now();
       const body = JSON.stringify({ title: `changed ${step}` });
       const headers = { 'content-type': 'application/json' };

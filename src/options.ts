@@ -106,6 +106,23 @@ function networks(described: Described): Option<readonly string[]> {
   return { ...described, kind: 'list of networks', default: [], shown: '', parse };
 }
 
+/** What answers can be compressed in (RFC 9110, section 8.4.1). */
+export const contentCodings = ['br', 'gzip'] as const;
+export type ContentCoding = (typeof contentCodings)[number];
+
+function codings(standard: string, described: Described): Option<readonly ContentCoding[]> {
+  const parse = (given: string): readonly ContentCoding[] => {
+    if (given === 'off') return [];
+    const list = given.split(',').map((each) => contentCodings.find((coding) => coding === each.trim()));
+    const known = list.filter((each) => each !== undefined);
+    if (known.length < list.length || new Set(known).size < known.length) {
+      throw new RangeError(`must be off, or a comma-separated list of ${contentCodings.join(' and ')}`);
+    }
+    return known;
+  };
+  return { ...described, kind: 'list of content codings, or off', default: parse(standard), shown: standard, parse };
+}
+
 function addressIn(given: string): Address | undefined {
   const [, bracketed, plain, digits] = /^(?:\[([^\]]+)\]|([^\s:[\]]+)):(\d{1,5})$/.exec(given) ?? [];
   const host = bracketed ?? plain;
@@ -229,6 +246,13 @@ export const options = {
   }),
   SEND_STALL_MS: integer(30_000, 100, 3_600_000, {
     description: 'How long a client may take no byte of a large answer before it is cut.',
+  }),
+  COMPRESSION: codings('br,gzip', {
+    description:
+      'Content codings in which hits of some size are sent to clients that accept them, the preferred one first; `off` sends all as it is. Each version is compressed once, and the bytes are kept within `MEMORY_TIER_MB`.',
+  }),
+  COMPRESSION_LEAST_BYTES: integer(4_096, 1, 1_073_741_824, {
+    description: 'Least size, in bytes, of the `data` of an answer that is compressed.',
   }),
   EMBEDDED_CACHE_MB: integer(64, 1, 65_536, {
     description: 'Bound of the in-process store of the embedded default, in MiB.',

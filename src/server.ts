@@ -19,6 +19,7 @@ import { SqliteDatabase } from './database/sqlite.ts';
 import { withDeadline } from './deadline.ts';
 import { CatalogueError, describeError } from './errors.ts';
 import { buildApp } from './http/app.ts';
+import { Compression } from './http/compression.ts';
 import { comesFromDashboard } from './http/dashboard/routes.ts';
 import { addInternalRoutes } from './http/internal.ts';
 import { addResourceRoutes } from './http/resource-routes.ts';
@@ -76,6 +77,7 @@ export async function startServer(
     origins: settings.FRONTEND_URL,
     requestTimeoutMs: settings.REQUEST_TIMEOUT_MS,
     sending: new Sending({ mostBytes: settings.OUTGOING_MB * 1024 * 1024, stallMs: settings.SEND_STALL_MS }),
+    compression: openCompression(config, cache),
   });
   const operators = operatorsOf(settings);
   const neighbours = worker === undefined ? undefined : new Neighbours(worker.folder, worker.number, app.server);
@@ -264,6 +266,15 @@ interface Observers {
   readonly metrics: Metrics;
   readonly tracing: Tracing | undefined;
   readonly stop: () => Promise<void>;
+}
+
+function openCompression({ settings }: Config, { memory }: Cache): Compression {
+  return new Compression({
+    codings: settings.COMPRESSION,
+    leastBytes: settings.COMPRESSION_LEAST_BYTES,
+    clock: systemClock,
+    keepBeside: (held, bytes) => memory.keepBeside(held, bytes),
+  });
 }
 
 /** With a feed, what is told of changes comes from it alone: in the order of the commits, for all who write. */

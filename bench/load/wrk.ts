@@ -11,6 +11,8 @@ export const hasWrk = existsSync(wrk);
 export interface Peak {
   readonly requests: number;
   readonly perSecond: number;
+  /** Of an answer, head and body, in bytes on the wire. */
+  readonly bytes: number;
 }
 
 /** Requests as fast as they are answered, over `connections`; the paths in turn or at random. */
@@ -48,11 +50,13 @@ async function runScript(
   const command = [wrk, '-t1', '--timeout', '60s', ...flags, '-s', file, `http://127.0.0.1:${port}`, '--', ...rest];
   const [program, args] = pinned(core, command);
   const { stdout } = await run(program, args);
-  const [, requests, rate] = /(\d+) requests in[\s\S]*Requests\/sec:\s+([\d.]+)/.exec(stdout) ?? [];
+  const [, requests, read, unit = '', rate] =
+    /(\d+) requests in \S+, ([\d.]+)(\w+) read[\s\S]*Requests\/sec:\s+([\d.]+)/.exec(stdout) ?? [];
   const [failed, refused] = /Non-2xx or 3xx responses: (\d+)|Socket errors: .*/.exec(stdout) ?? [];
   const isTolerable = refused !== undefined && Number(refused) <= mostRefused * Number(requests);
   if (failed !== undefined && !isTolerable) throw new Error(`the answers were not what was asked for: ${failed}`);
-  return { requests: Number(requests), perSecond: Number(rate) };
+  const bytes = (Number(read) * 1024 ** ['B', 'KB', 'MB', 'GB'].indexOf(unit)) / Number(requests);
+  return { requests: Number(requests), perSecond: Number(rate), bytes };
 }
 
 interface More {

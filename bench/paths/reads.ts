@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Load, measurePeak } from '../load/wrk.ts';
 import { type Candidate, type Rounds, runRounds } from '../rounds.ts';
@@ -18,6 +18,8 @@ interface Read {
   readonly order?: Load['order'];
   /** With the entity tag, so that the answer is 304; beside the full answer of a small post. */
   readonly conditional?: true;
+  /** In each content coding too, from the same server. */
+  readonly isCoded?: true;
   readonly alone?: true;
 }
 
@@ -29,6 +31,14 @@ function atLeast(least: number, to = 'raw'): Target {
   return { candidate: service, to, figure: 'rate', least };
 }
 
+const codings = ['br', 'gzip'];
+/** What is compressed costs not more than what is sent as it is. */
+const asFastAs = (coding: string): Target => ({
+  candidate: `${service} ${coding}`,
+  to: service,
+  figure: 'rate',
+  least: 1,
+});
 const ahead = peers.filter((peer) => peer !== 'express').map((peer) => atLeast(1, peer));
 const redisCpu = (most: number): Target => ({ candidate: service, figure: 'redisCpu', most });
 
@@ -109,6 +119,33 @@ const reads: readonly Read[] = [
     targets: [atLeast(1, `${service} 200`)],
     alone: true,
   },
+  {
+    name: 'coded-5k',
+    title: 'list of 10 posts, L1 validated, compressed',
+    paths: () => ['/cache/posts?limit=10'],
+    connections: 64,
+    isCoded: true,
+    targets: codings.map((coding) => asFastAs(coding)),
+    alone: true,
+  },
+  {
+    name: 'coded-40k',
+    title: 'list of 100 posts, L1 validated, compressed',
+    paths: () => ['/cache/posts?limit=100'],
+    connections: 64,
+    isCoded: true,
+    targets: codings.map((coding) => asFastAs(coding)),
+    alone: true,
+  },
+  {
+    name: 'coded-4m',
+    title: 'list of 10,000 posts, L1 validated, compressed',
+    paths: () => ['/cache/posts'],
+    connections: 8,
+    isCoded: true,
+    targets: codings.map((coding) => asFastAs(coding)),
+    alone: true,
+  },
 ];
 
 export const readPaths: readonly Path[] = reads.map((read) => ({
@@ -140,6 +177,9 @@ async function runRead(stage: Stage, read: Read, options: Options): Promise<Roun
       measure: () => measure(stage, server, { ...load, headers: name === 'raw' ? {} : headers }, options.seconds),
     }));
     if (read.conditional === true) candidates.push(await fullAnswer(stage, first, load, options));
+    if (read.isCoded === true) {
+      for (const coding of codings) candidates.push(await codedAnswer(stage, first, load, coding, options));
+    }
     if (process.env['BENCH_PROFILE'] !== undefined) process.kill(first.pid, 'SIGWINCH');
     return await runRounds(candidates, options.rounds);
   } finally {
@@ -190,12 +230,33 @@ async function fullAnswer(stage: Stage, server: PinnedProcess, load: Load, optio
   };
 }
 
+/** The same in a content coding, once it is there. */
+async function codedAnswer(
+  stage: Stage,
+  server: PinnedProcess,
+  load: Load,
+  coding: string,
+  { seconds }: Options,
+): Promise<Candidate> {
+  const headers = { 'Accept-Encoding': coding };
+  const url = `http://127.0.0.1:${server.port}${readFileSync(load.pathsFile, 'utf8').trim()}`;
+  for (let attempt = 0; ; attempt += 1) {
+    const response = await fetch(url, { headers });
+    await response.arrayBuffer();
+    if (response.headers.get('content-encoding') === coding) break;
+    if (attempt === 200) throw new Error(`nothing comes in ${coding}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  return { name: `${service} ${coding}`, measure: () => measure(stage, server, { ...load, headers }, seconds) };
+}
+
 async function measure(stage: Stage, server: PinnedProcess, load: Load, seconds: number) {
   const [cpu, before] = [server.cpuMicros(), await stage.redisWork()];
-  const { requests, perSecond } = await measurePeak(server.port, load, seconds);
+  const { requests, perSecond, bytes } = await measurePeak(server.port, load, seconds);
   const after = await stage.redisWork();
   return {
     rate: perSecond,
+    bytes,
     cpu: (server.cpuMicros() - cpu) / requests,
     redisCpu: (after.cpuMicros - before.cpuMicros) / requests,
     // Commands that Redis reads at once: how well they are batched.

@@ -12,6 +12,7 @@ import type { Entry } from './store.ts';
  * different times share one copy.
  */
 export class MemoryTier {
+  readonly #maxBytes: number;
   readonly #entries: LRUCache<Key, HeldEntry>;
   readonly #elsewhere = new Map<Key, Elsewhere>();
   /** How many may be remembered until those that are gone are forgotten. */
@@ -19,11 +20,8 @@ export class MemoryTier {
 
   /** `maxBytes` bounds the sum of the values and of what is kept beside them. */
   constructor(maxBytes: number) {
-    this.#entries = new LRUCache<Key, HeldEntry>({
-      maxSize: maxBytes,
-      sizeCalculation: ({ value, meta }, key) =>
-        value.length + Math.min(value.length, mostPreparedBytes) + meta.length + key.length + entryOverheadBytes,
-    });
+    this.#maxBytes = maxBytes;
+    this.#entries = new LRUCache<Key, HeldEntry>({ maxSize: maxBytes, sizeCalculation: sizeOf });
   }
 
   /** The entry held for `key`, unless its time to live has run out by `now`. */
@@ -39,16 +37,31 @@ export class MemoryTier {
 
   /** Keeps what was asked of the store at `askedAt`; the time the answer took is counted against its time to live. */
   keep(key: Key, entry: Entry<Bytes>, askedAt: number): HeldEntry {
-    const { ttlMs, ...rest } = entry;
-    const held: HeldEntry = { ...rest, expiresAt: askedAt + ttlMs, prepared: undefined, question: undefined };
+    const held = toHeld(key, entry, askedAt + entry.ttlMs);
     this.#entries.set(key, held);
     if (held.value.length >= largeBytes) this.#remember(key, held);
     else this.#elsewhere.delete(key);
     return held;
   }
 
-  #remember(key: Key, { value, ...rest }: HeldEntry): void {
-    this.#elsewhere.set(key, { rest, value: new WeakRef(value) });
+  /**
+   * Counts so many bytes more for `held`, for another form of its value that is kept beside it, and what is made of that (see
+   * `mostPreparedBytes`). `false` when the entry is held no more, or would be larger than the bound: then nothing is counted.
+   */
+  keepBeside(held: HeldEntry, bytes: number): boolean {
+    const { key } = held;
+    const more = withPrepared(bytes);
+    if (this.#entries.peek(key) !== held || sizeOf(held, key) + more > this.#maxBytes) return false;
+    held.besideBytes += more;
+    // The size of what is there already is not looked at again.
+    this.#entries.delete(key);
+    this.#entries.set(key, held);
+    return true;
+  }
+
+  #remember(key: Key, { value, version, meta, loadMs, expiresAt }: HeldEntry): void {
+    const rest = { version, meta, loadMs };
+    this.#elsewhere.set(key, { rest, expiresAt, value: new WeakRef(value) });
     if (this.#elsewhere.size <= this.#mostElsewhere) return;
     for (const [other, one] of this.#elsewhere) if (one.value.deref() === undefined) this.#elsewhere.delete(other);
     this.#mostElsewhere = Math.max(leastElsewhere, 2 * this.#elsewhere.size);
@@ -57,7 +70,7 @@ export class MemoryTier {
   #find(key: Key): HeldEntry | undefined {
     const one = this.#elsewhere.get(key);
     const value = one?.value.deref();
-    return one === undefined || value === undefined ? undefined : { ...one.rest, value };
+    return one === undefined || value === undefined ? undefined : toHeld(key, { ...one.rest, value }, one.expiresAt);
   }
 
   get bytes(): number {
@@ -73,17 +86,48 @@ export class MemoryTier {
   }
 }
 
+/** All members by name: spread, they would lie in a second place in memory, which each hit fetches as well. */
+function toHeld(key: Key, entry: Omit<Entry<Bytes>, 'ttlMs'>, expiresAt: number): HeldEntry {
+  const { version, value, meta, loadMs } = entry;
+  return {
+    key,
+    version,
+    value,
+    meta,
+    loadMs,
+    expiresAt,
+    prepared: undefined,
+    forms: undefined,
+    besideBytes: 0,
+    question: undefined,
+  };
+}
+
+function sizeOf({ value, meta, besideBytes }: HeldEntry, key: Key): number {
+  return withPrepared(value.length) + besideBytes + meta.length + key.length + entryOverheadBytes;
+}
+
+function withPrepared(bytes: number): number {
+  return bytes + Math.min(bytes, mostPreparedBytes);
+}
+
 export interface HeldEntry extends Omit<Entry<Bytes>, 'ttlMs'> {
+  readonly key: Key;
   /** On the clock of `Clock.now`. */
   readonly expiresAt: number;
   /** What the one who sends the value has made of it, once; it goes when the entry goes. See `mostPreparedBytes`. */
   prepared: object | undefined;
+  /** Other forms of the value that the one who sends it keeps beside it; they go when the entry goes. */
+  forms: object | undefined;
+  /** See `MemoryTier.keepBeside`. */
+  besideBytes: number;
   /** See `held-reads.ts`. */
   question: object | undefined;
 }
 
 interface Elsewhere {
-  readonly rest: Omit<HeldEntry, 'value'>;
+  readonly rest: Omit<Entry<Bytes>, 'value' | 'ttlMs'>;
+  readonly expiresAt: number;
   readonly value: WeakRef<Bytes>;
 }
 

@@ -88,8 +88,8 @@ export class ReadThrough {
     const work = asPartOf(() => this.#fly(key, source));
     const { landed, leads } = this.#flights.fly(key, work);
     if (!leads && cacheChannel.hasSubscribers) publish({ type: 'collapsed', key });
-    const { value, meta, outcome } = await landed;
-    return { value, meta, outcome, collapsed: !leads };
+    const { value, meta, outcome, held } = await landed;
+    return { value, meta, outcome, collapsed: !leads, held };
   }
 
   /** What is cached, without loading it; `null` when nothing is. Rejects with `StoreUnavailable`. */
@@ -121,7 +121,7 @@ export class ReadThrough {
     const held = this.#memory.get(key, askedAt);
     if (held !== undefined && (await this.#store.validate(key)) === held.version) {
       const ttlMs = this.#confirmed(key, held, source, 1);
-      return { value: held.value, meta: held.meta, outcome: { kind: 'hit', ttlMs } };
+      return { value: held.value, meta: held.meta, outcome: { kind: 'hit', ttlMs }, held };
     }
     // What is put together may be too much for one reply: `acquire` tells which it is.
     if (source.composition !== undefined || this.#forecast.expectsMiss) return null;
@@ -148,10 +148,10 @@ export class ReadThrough {
 
   #hit(key: Key, entry: Entry<Bytes>, askedAt: number, source: Source): Landing {
     this.#served(key, entry, source);
-    this.#memory.keep(key, entry, askedAt);
+    const held = this.#memory.keep(key, entry, askedAt);
     if (cacheChannel.hasSubscribers)
       publish({ type: 'hit', key, tier: 'store', negative: isAbsent(entry), requests: 1 });
-    return { value: entry.value, meta: entry.meta, outcome: { kind: 'hit', ttlMs: entry.ttlMs } };
+    return { value: entry.value, meta: entry.meta, outcome: { kind: 'hit', ttlMs: entry.ttlMs }, held };
   }
 
   /** Refresh-ahead: in the background, through the same lease and fill, while everyone keeps hitting. */
@@ -317,6 +317,8 @@ export interface Answer {
   readonly value: Bytes;
   readonly meta: string;
   readonly outcome: Outcome;
+  /** Of a hit, the entry in memory; the in-process tier may have evicted it by now. */
+  readonly held?: HeldEntry | undefined;
   /** Another request's work gave this answer. */
   readonly collapsed: boolean;
 }

@@ -3,7 +3,9 @@ import { type CacheEvent, cacheChannel } from '../cache/channels.ts';
 import type { Key } from '../cache/key.ts';
 import { loadConfig } from '../config.ts';
 import { migrate } from '../database/migrate.ts';
+import { systemClock } from '../cache/clock.ts';
 import { buildApp } from '../http/app.ts';
+import { Compression } from '../http/compression.ts';
 import { addReads } from '../http/resource-routes.ts';
 import { Sending } from '../http/sending.ts';
 import { ResourceReader } from '../resources/reader.ts';
@@ -35,6 +37,7 @@ export async function keyOfUrl(url: string, resources: readonly Resource[]): Pro
     // Nobody asks how long it took.
     durationOf: () => ({ observe: () => undefined }),
     trace: undefined,
+    compression: new Compression({ codings: [], leastBytes: 1, clock: systemClock, keepBeside: () => false }),
     origins: config.settings.FRONTEND_URL,
     requestTimeoutMs: config.settings.REQUEST_TIMEOUT_MS,
     sending: new Sending({ mostBytes: 1024 * 1024, stallMs: config.settings.SEND_STALL_MS }),

@@ -6,6 +6,7 @@ import helmet from '@fastify/helmet';
 import { fastify, type FastifyBaseLogger, type FastifyInstance, type FastifyRequest, LogController } from 'fastify';
 import type { Outcome } from '../cache/read-through.ts';
 import { CatalogueError, type ErrorCode } from '../errors.ts';
+import type { Compression } from './compression.ts';
 import { FastLane } from './fast-lane.ts';
 import { acceptAllMethods } from './methods.ts';
 import { type DurationOf, observeRequests } from './request-durations.ts';
@@ -17,6 +18,7 @@ declare module 'fastify' {
   interface FastifyInstance {
     /** The large answers that are on their way. */
     sending: Sending;
+    compression: Compression;
     fastLane: FastLane;
   }
   interface FastifyRequest {
@@ -34,6 +36,7 @@ export interface AppOptions {
   readonly durationOf: DurationOf;
   /** Adds hooks that see each request; `undefined` when nobody traces them. */
   readonly trace: ((app: FastifyInstance) => void) | undefined;
+  readonly compression: Compression;
 }
 
 const bodyLimitBytes = 256 * 1024;
@@ -67,6 +70,8 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   });
   app.decorateRequest('cacheResult', undefined);
   app.decorate('sending', options.sending);
+  app.decorate('compression', options.compression);
+  app.addHook('onClose', async () => options.compression.close());
   openFastLane(app, options);
   app.setValidatorCompiler(({ schema }) => compileSchema(Object(schema)));
   acceptAllMethods(app);

@@ -3,6 +3,8 @@ import type { Answer } from '../cache/read-through.ts';
 import { chunksOf } from '../cache/rope.ts';
 import { CatalogueError } from '../errors.ts';
 import { readMeta } from '../resources/meta.ts';
+import { type CodedValue, codedLength, codedTail } from './coded-value.ts';
+import { type AnyCoding, tagIn } from './content-coding.ts';
 
 /**
  * The envelope of a read, `{ data, source, timestamp }`, put around the cached bytes without looking into them: they
@@ -30,23 +32,42 @@ export interface PageOf {
   readonly limit: number;
 }
 
+/** What is sent of a version: its value, as it is or coded, or that the client has it in such a coding. */
+export type Sent =
+  | { readonly status: 200; readonly coded: CodedValue | undefined }
+  | { readonly status: 304; readonly coding: AnyCoding };
+
 /**
  * The headers of a read, names and values in turn, as they follow those of the hooks. Without an outcome it is a hit, with
  * `ttlPlace` where its seconds go.
  */
-export function readHeaders(read: Read, page: PageOf | undefined, status: 200 | 304): string[] {
+export function readHeaders(read: Read, page: PageOf | undefined, sent: Sent): string[] {
   const { etag, next } = readMeta(read.meta);
   const { outcome, collapsed = false, value } = read;
   const cache = outcome === undefined ? `${hitWithTtl}${ttlPlace}` : cacheStatus({ outcome, collapsed });
   // `no-cache` lets a browser keep the answer and makes it ask each time, which costs it a 304.
-  const headers = ['etag', etag, 'cache-status', cache, 'cache-control', 'no-cache'];
+  const coding = sent.status === 304 ? sent.coding : (sent.coded?.coding ?? 'identity');
+  const headers = ['etag', tagIn(coding, etag), 'cache-status', cache, 'cache-control', 'no-cache'];
   if (next !== undefined && page !== undefined) {
     headers.push('link', `<${page.path}?limit=${page.limit}&after=${next}>; rel="next"`);
   }
-  if (status === 304) return headers;
-  const length = envelopeHead.length + value.length + envelopeTail(sourceOf(outcome), anyTimestamp).length;
-  headers.push('content-type', 'application/json; charset=utf-8', 'content-length', String(length));
+  if (sent.status === 304) return headers;
+  headers.push('content-type', 'application/json; charset=utf-8');
+  if (sent.coded !== undefined) headers.push('content-encoding', sent.coded.coding);
+  const tail = envelopeTail(sourceOf(outcome), anyTimestamp).length;
+  const plain = envelopeHead.length + value.length + tail;
+  headers.push('content-length', String(sent.coded === undefined ? plain : codedLength(sent.coded, tail)));
   return headers;
+}
+
+/**
+ * The headers that hooks have set, for an answer that depends on `Accept-Encoding`. In one line: some caches look at the last
+ * `Vary` only.
+ */
+export function withVary(hookHeaders: readonly string[]): string[] {
+  const at = hookHeaders.findIndex((name, index) => index % 2 === 0 && name.toLowerCase() === 'vary');
+  if (at === -1) return [...hookHeaders, 'vary', 'Accept-Encoding'];
+  return hookHeaders.with(at + 1, `${hookHeaders[at + 1]}, Accept-Encoding`);
 }
 
 function sourceOf(outcome: Answer['outcome'] | undefined): 'cache' | 'database' {
@@ -58,19 +79,22 @@ export function sendRead(
   reply: FastifyReply,
   answer: Answer,
   hookHeaders: readonly string[],
-  options: { readonly page: PageOf | undefined; readonly status: 200 | 304 },
+  { page, sent }: { readonly page: PageOf | undefined; readonly sent: Sent },
 ): void {
   const { raw } = reply;
-  const headers = [...hookHeaders, ...readHeaders(answer, options.page, options.status)];
-  if (options.status === 200 && !reply.server.sending.begin(raw, answer.value))
-    throw new CatalogueError('OUTGOING_FULL');
+  const isVarying = reply.server.compression.varies(answer.value.length);
+  const headers = [...(isVarying ? withVary(hookHeaders) : hookHeaders), ...readHeaders(answer, page, sent)];
+  const value = (sent.status === 200 ? sent.coded?.bytes : undefined) ?? answer.value;
+  if (sent.status === 200 && !reply.server.sending.begin(raw, value)) throw new CatalogueError('OUTGOING_FULL');
   reply.hijack();
   raw.cork();
-  raw.writeHead(options.status, headers);
-  if (options.status === 200) {
-    raw.write(envelopeHead);
-    for (const chunk of chunksOf(answer.value)) raw.write(chunk);
-    raw.write(envelopeTail(sourceOf(answer.outcome), new Date().toISOString()));
+  raw.writeHead(sent.status, headers);
+  if (sent.status === 200) {
+    const { coded } = sent;
+    const tail = envelopeTail(sourceOf(answer.outcome), new Date().toISOString());
+    if (coded === undefined) raw.write(envelopeHead);
+    for (const chunk of chunksOf(value)) raw.write(chunk);
+    raw.write(coded === undefined ? tail : codedTail(coded, tail), 'latin1');
   }
   raw.end();
   raw.uncork();

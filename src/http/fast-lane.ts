@@ -3,7 +3,8 @@ import type { FastReader } from '../cache/held-reads.ts';
 import type { HeldEntry } from '../cache/memory-tier.ts';
 import type { ResourceReader } from '../resources/reader.ts';
 import type { Resource } from '../resources/resource.ts';
-import { matchesNone } from './conditional.ts';
+import type { Compression } from './compression.ts';
+import { codingKnown } from './conditional.ts';
 import { type Duration, type DurationOf, noteArrival } from './request-durations.ts';
 import type { Sending } from './sending.ts';
 import { type Frame, PreparedAnswer, toFrame } from './prepared-answer.ts';
@@ -23,12 +24,14 @@ export class FastLane {
   readonly #learned = new Map<string | undefined, Frame>();
   readonly #served: Served[] = [];
   readonly sending: Sending;
+  readonly compression: Compression;
   readonly #durationOf: DurationOf;
   #isOpen: boolean;
   #keepAliveMs = 0;
 
   constructor(options: FastLaneOptions) {
     this.sending = options.sending;
+    this.compression = options.compression;
     this.#durationOf = options.durationOf;
     this.#isOpen = options.isOpen;
     this.#origins = new Set([undefined, ...options.origins]);
@@ -83,10 +86,17 @@ export class FastLane {
       const told = whatCounts(request.rawHeaders);
       const frame = told === undefined ? undefined : this.#learned.get(told.origin);
       if (told === undefined || frame === undefined) return false;
-      return ask(served, url, new Reader(this, request, response, goOn, served, frame, told.ifNoneMatch));
+      return ask(served, url, new Reader(this, request, response, goOn, served, frame, told));
     }
     return false;
   }
+}
+
+interface FastLaneOptions {
+  readonly isOpen: boolean;
+  readonly origins: readonly string[];
+  readonly sending: Sending;
+  readonly compression: Compression;
 }
 
 /** One request in the lane. */
@@ -98,7 +108,7 @@ class Reader implements FastReader {
   readonly #served: Served;
   readonly #arrivedAt = performance.now();
   readonly #frame: Frame;
-  readonly #ifNoneMatch: string | undefined;
+  readonly #told: WhatCounts;
 
   constructor(
     lane: FastLane,
@@ -107,7 +117,7 @@ class Reader implements FastReader {
     goOn: RequestListener,
     served: Served,
     frame: Frame,
-    ifNoneMatch: string | undefined,
+    told: WhatCounts,
   ) {
     this.#lane = lane;
     this.#request = request;
@@ -115,7 +125,7 @@ class Reader implements FastReader {
     this.#goOn = goOn;
     this.#served = served;
     this.#frame = frame;
-    this.#ifNoneMatch = ifNoneMatch;
+    this.#told = told;
   }
 
   hit(held: HeldEntry, ttlMs: number): void {
@@ -125,17 +135,24 @@ class Reader implements FastReader {
       return;
     }
     const answer = held.prepared instanceof PreparedAnswer ? held.prepared : this.#prepare(held);
-    const header = this.#ifNoneMatch;
-    if (header !== undefined && (header === answer.etag || !matchesNone(header, answer.etag))) {
-      answer.sendNotModified(this.#response, this.#frame, ttlMs);
-      this.#durations.notModified.observe(performance.now() - this.#arrivedAt);
-    } else if (!this.#lane.sending.begin(this.#response, held.value)) {
-      // That says so.
-      this.miss();
-    } else {
-      answer.send(this.#response, this.#frame, ttlMs);
-      this.#durations.ok.observe(performance.now() - this.#arrivedAt);
+    const { compression, sending } = this.#lane;
+    const { ifNoneMatch, acceptEncoding } = this.#told;
+    if (ifNoneMatch !== undefined) {
+      const known = codingKnown(ifNoneMatch, answer.etag, compression.acceptance(acceptEncoding));
+      if (known !== undefined) {
+        answer.sendNotModified(this.#response, this.#frame, ttlMs, known);
+        this.#durations.notModified.observe(performance.now() - this.#arrivedAt);
+        return;
+      }
     }
+    const coded = compression.find(held, acceptEncoding);
+    if (!sending.begin(this.#response, coded?.bytes ?? held.value)) {
+      // The whole way says so.
+      this.miss();
+      return;
+    }
+    answer.send(this.#response, this.#frame, ttlMs, coded);
+    this.#durations.ok.observe(performance.now() - this.#arrivedAt);
   }
 
   get #durations(): Durations {
@@ -151,7 +168,7 @@ class Reader implements FastReader {
   #prepare(held: HeldEntry): PreparedAnswer {
     const limit = pageQuery.exec(this.#request.url ?? '')?.[1];
     const page = limit === undefined ? undefined : { path: this.#served.path, limit: Number(limit) };
-    const answer = new PreparedAnswer(held, page);
+    const answer = new PreparedAnswer(held, page, this.#lane.compression.varies(held.value.length));
     held.prepared = answer;
     return answer;
   }
@@ -205,6 +222,7 @@ const zero = 48;
 
 interface WhatCounts {
   origin: string | undefined;
+  acceptEncoding: string | undefined;
   ifNoneMatch: string | undefined;
 }
 
@@ -214,6 +232,7 @@ interface WhatCounts {
  */
 function whatCounts(headers: readonly string[]): WhatCounts | undefined {
   let origin: string | undefined;
+  let acceptEncoding: string | undefined;
   let ifNoneMatch: string | undefined;
   for (let at = 0; at < headers.length; at += 2) {
     const name = headers[at] ?? '';
@@ -223,6 +242,10 @@ function whatCounts(headers: readonly string[]): WhatCounts | undefined {
       case 'origin':
         if (origin !== undefined) return undefined;
         origin = headers[at + 1];
+        break;
+      case 'accept-encoding':
+        if (acceptEncoding !== undefined) return undefined;
+        acceptEncoding = headers[at + 1];
         break;
       case 'if-none-match':
         if (ifNoneMatch !== undefined) return undefined;
@@ -239,11 +262,18 @@ function whatCounts(headers: readonly string[]): WhatCounts | undefined {
       default:
     }
   }
-  return { origin, ifNoneMatch };
+  return { origin, acceptEncoding, ifNoneMatch };
 }
 
 const lengthsThatCount = new Set(
-  ['origin', 'if-none-match', 'connection', 'content-length', 'transfer-encoding', 'upgrade', 'expect'].map(
-    ({ length }) => length,
-  ),
+  [
+    'origin',
+    'accept-encoding',
+    'if-none-match',
+    'connection',
+    'content-length',
+    'transfer-encoding',
+    'upgrade',
+    'expect',
+  ].map(({ length }) => length),
 );

@@ -2,7 +2,10 @@ import { type ServerResponse, STATUS_CODES } from 'node:http';
 import { type HeldEntry, mostPreparedBytes } from '../cache/memory-tier.ts';
 import { chunksOf, toBuffer } from '../cache/rope.ts';
 import { readMeta } from '../resources/meta.ts';
-import { envelopeHead, envelopeTail, type PageOf, readHeaders, ttlPlace } from './envelope.ts';
+import type { ContentCoding } from '../options.ts';
+import { type CodedValue, codedTail } from './coded-value.ts';
+import type { AnyCoding } from './content-coding.ts';
+import { envelopeHead, envelopeTail, type PageOf, readHeaders, ttlPlace, withVary } from './envelope.ts';
 
 /**
  * The answer to a hit as text that is made once per entry, but for what changes with time: the seconds of `Cache-Status` and
@@ -17,65 +20,97 @@ export class PreparedAnswer {
   readonly etag: string;
   readonly #held: HeldEntry;
   readonly #page: PageOf | undefined;
-  readonly #ok: Head;
-  #notModified: Head | undefined;
-  /** Of a small value, one byte a character. To copy the text of a large one costs more than another buffer in the write. */
-  readonly #body: string | undefined;
+  readonly #isVarying: boolean;
+  readonly #plain: Form;
+  #coded: Partial<Record<ContentCoding, Form>> | undefined;
+  #notModified: Partial<Record<AnyCoding, Head>> | undefined;
 
-  constructor(held: HeldEntry, page: PageOf | undefined) {
+  /** `isVarying`: whether `Accept-Encoding` counts. */
+  constructor(held: HeldEntry, page: PageOf | undefined, isVarying: boolean) {
     this.#held = held;
     this.#page = page;
+    this.#isVarying = isVarying;
     this.etag = readMeta(held.meta).etag;
-    this.#ok = toHead(readHeaders(held, page, 200));
-    this.#body =
-      held.value.length > mostPreparedBytes ? undefined : envelopeHead + toBuffer(held.value).toString('latin1');
+    this.#plain = toForm(held, page, undefined);
   }
 
-  send(response: ServerResponse, frame: Frame, ttlMs: number): void {
+  /** `coded` is the value in a content coding, or nothing to send it as it is. */
+  send(response: ServerResponse, frame: Frame, ttlMs: number, coded: CodedValue | undefined): void {
+    const form = coded === undefined ? this.#plain : this.#codedForm(coded);
     const now = Date.now();
     const seconds = Math.floor(ttlMs / 1000);
-    const isShared = last.answer === this && last.frame === frame && last.seconds === seconds && last.sentAt === now;
+    const isShared = last.form === form && last.frame === frame && last.seconds === seconds && last.sentAt === now;
     if (isShared && last.text !== undefined) return endWith(response, last.text);
-    const head = `${frame.ok}${headAt(this.#ok, seconds, now)}${frame.ending}${this.#body ?? envelopeHead}`;
-    const tail = envelopeTail('cache', isoTime(now));
-    if (this.#body !== undefined) {
-      last = { answer: this, frame, seconds, sentAt: now, text: head + tail };
+    const lines = this.#isVarying ? frame.varying : frame.plain;
+    const head = `${lines.ok}${headAt(form, seconds, now)}${frame.ending}${form.begin}`;
+    const end = envelopeTail('cache', isoTime(now));
+    const tail = coded === undefined ? end : codedTail(coded, end);
+    if (form.chunks.length === 0) {
+      last = { form, frame, seconds, sentAt: now, text: head + tail };
       return endWith(response, head + tail);
     }
-    const { value } = this.#held;
-    if (isShared && value.length <= mostJoinedBytes) {
-      last.joined ??= Buffer.concat([Buffer.from(head, 'latin1'), ...chunksOf(value), Buffer.from(tail, 'latin1')]);
+    if (isShared && form.length <= mostJoinedBytes) {
+      last.joined ??= Buffer.concat([Buffer.from(head, 'latin1'), ...form.chunks, Buffer.from(tail, 'latin1')]);
       return endWithBytes(response, last.joined);
     }
-    last = { answer: this, frame, seconds, sentAt: now };
-    return this.#sendParts(response, head, tail);
+    last = { form, frame, seconds, sentAt: now };
+    return sendParts(response, head, form.chunks, tail);
   }
 
-  sendNotModified(response: ServerResponse, frame: Frame, ttlMs: number): void {
+  /** `coding`: in which the client has it. */
+  sendNotModified(response: ServerResponse, frame: Frame, ttlMs: number, coding: AnyCoding): void {
     const now = Date.now();
     const seconds = Math.floor(ttlMs / 1000);
     response.statusCode = 304;
-    const isShared = last304.answer === this && last304.frame === frame && last304.seconds === seconds;
-    if (!isShared || last304.sentAt !== now || last304.text === undefined) {
-      this.#notModified ??= toHead(readHeaders(this.#held, this.#page, 304));
-      const text = `${frame.notModified}${headAt(this.#notModified, seconds, now)}${frame.ending}`;
-      last304 = { answer: this, frame, seconds, sentAt: now, text };
+    this.#notModified ??= {};
+    const head = (this.#notModified[coding] ??= toHead(readHeaders(this.#held, this.#page, { status: 304, coding })));
+    const isShared = last304.head === head && last304.frame === frame && last304.seconds === seconds;
+    if (!isShared || last304.sentAt !== now) {
+      const lines = this.#isVarying ? frame.varying : frame.plain;
+      const text = `${lines.notModified}${headAt(head, seconds, now)}${frame.ending}`;
+      last304 = { head, frame, seconds, sentAt: now, text };
     }
-    endWith(response, last304.text ?? '');
+    endWith(response, last304.text);
   }
 
-  #sendParts(response: ServerResponse, head: string, tail: string): void {
-    response.cork();
-    setHead(response, head);
-    for (const chunk of chunksOf(this.#held.value)) response.write(chunk);
-    response.end(tail, 'latin1');
-    response.uncork();
+  #codedForm(coded: CodedValue): Form {
+    this.#coded ??= {};
+    return (this.#coded[coded.coding] ??= toForm(this.#held, this.#page, coded));
   }
 }
 
+/** The value as it is sent: plain, or in a content coding. */
+interface Form extends Head {
+  /** What comes behind the headers; of something small all but the end, one byte a character. */
+  readonly begin: string;
+  /** Of something large: to copy its text costs more than another buffer in the write. */
+  readonly chunks: readonly Buffer[];
+  /** Of the chunks together. */
+  readonly length: number;
+}
+
+function toForm(held: HeldEntry, page: PageOf | undefined, coded: CodedValue | undefined): Form {
+  const head = toHead(readHeaders(held, page, { status: 200, coded }));
+  const begin = coded === undefined ? envelopeHead : '';
+  const value = coded?.bytes ?? held.value;
+  const { length } = value;
+  if (length > mostPreparedBytes) return { ...head, begin, chunks: chunksOf(value), length };
+  return { ...head, begin: begin + toBuffer(value).toString('latin1'), chunks: none, length };
+}
+
+const none: readonly Buffer[] = [];
+
+function sendParts(response: ServerResponse, head: string, chunks: readonly Buffer[], tail: string): void {
+  response.cork();
+  setHead(response, head);
+  for (const chunk of chunks) response.write(chunk);
+  response.end(tail, 'latin1');
+  response.uncork();
+}
+
 /** What was sent last: those who share a validation get the same, which is made flat by its first write. */
-interface Sent {
-  readonly answer?: PreparedAnswer;
+interface LastSent {
+  readonly form?: Form;
   readonly frame?: Frame;
   readonly seconds: number;
   readonly sentAt: number;
@@ -84,27 +119,49 @@ interface Sent {
   joined?: Buffer;
 }
 
-let last: Sent = { seconds: 0, sentAt: 0 };
-let last304: Sent = { seconds: 0, sentAt: 0 };
+/** The same for what is not modified. */
+interface LastNotModified {
+  readonly head?: Head;
+  readonly frame?: Frame;
+  readonly seconds: number;
+  readonly sentAt: number;
+  readonly text: string;
+}
+
+let last: LastSent = { seconds: 0, sentAt: 0 };
+let last304: LastNotModified = { seconds: 0, sentAt: 0, text: '' };
 
 const mostJoinedBytes = 256 * 1024;
 
 /** What is the same in all answers to one origin. */
 export interface Frame {
-  /** Status line and the headers that hooks have set. */
-  readonly ok: string;
-  readonly notModified: string;
+  readonly plain: FrameLines;
+  /** Of answers that depend on `Accept-Encoding`. */
+  readonly varying: FrameLines;
   /** The headers of the connection, and the empty line. */
   readonly ending: string;
 }
 
+/** Status line and the headers that hooks have set. */
+interface FrameLines {
+  readonly ok: string;
+  readonly notModified: string;
+}
+
 /** `hookHeaders` are names and values in turn; `keepAliveMs` is what the server has. */
 export function toFrame(hookHeaders: readonly string[], keepAliveMs: number): Frame {
+  return {
+    plain: toFrameLines(hookHeaders),
+    varying: toFrameLines(withVary(hookHeaders)),
+    ending: `\r\nConnection: keep-alive\r\nKeep-Alive: timeout=${Math.floor(keepAliveMs / 1000)}\r\n\r\n`,
+  };
+}
+
+function toFrameLines(hookHeaders: readonly string[]): FrameLines {
   const hooks = toLines(hookHeaders);
   return {
     ok: `HTTP/1.1 200 ${STATUS_CODES[200]}\r\n${hooks}`,
     notModified: `HTTP/1.1 304 ${STATUS_CODES[304]}\r\n${hooks}`,
-    ending: `\r\nConnection: keep-alive\r\nKeep-Alive: timeout=${Math.floor(keepAliveMs / 1000)}\r\n\r\n`,
   };
 }
 

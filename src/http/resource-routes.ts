@@ -9,7 +9,7 @@ import type { ResourceReader } from '../resources/reader.ts';
 import { type Fields, type Resource, writableColumns } from '../resources/resource.ts';
 import type { ResourceWriter } from '../resources/writer.ts';
 import { bodySchema, deleteSchema } from './body-schemas.ts';
-import { matchesNone, preconditionOf } from './conditional.ts';
+import { codingKnown, preconditionOf } from './conditional.ts';
 import { cacheStatus, hookHeadersOf, type PageOf, sendRead } from './envelope.ts';
 import { refuseOtherMethods } from './methods.ts';
 import { answerProblem } from './problem.ts';
@@ -88,8 +88,21 @@ function sendAnswer(
   request.cacheResult = answer.outcome.kind;
   const hookHeaders = hookHeadersOf(reply);
   app.fastLane.learn(request.headers.origin, hookHeaders);
-  const isKnown = !matchesNone(request.headers['if-none-match'], readMeta(answer.meta).etag);
-  sendRead(reply, answer, hookHeaders, { page, status: isKnown ? 304 : 200 });
+  const acceptEncoding = acceptEncodingOf(request);
+  const acceptance = app.compression.acceptance(acceptEncoding);
+  const known = codingKnown(request.headers['if-none-match'], readMeta(answer.meta).etag, acceptance);
+  if (known !== undefined) {
+    sendRead(reply, answer, hookHeaders, { page, sent: { status: 304, coding: known } });
+    return;
+  }
+  const held = answer.outcome.kind === 'hit' ? answer.held : undefined;
+  const coded = held === undefined ? undefined : app.compression.find(held, acceptEncoding);
+  sendRead(reply, answer, hookHeaders, { page, sent: { status: 200, coded } });
+}
+
+/** Node joins those that are given more than once. */
+function acceptEncodingOf({ headers }: FastifyRequest): string | undefined {
+  return headers['accept-encoding']?.toString();
 }
 
 /** Other parameters are ignored, and make no keys. */

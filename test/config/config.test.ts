@@ -58,6 +58,14 @@ describe('without any setting', () => {
     expect(loadConfig(Object.fromEntries(names.map((name) => [name, ''])))).toEqual(loadConfig({}));
   });
 
+  test('answers are compressed in what clients accept, unless it is off', () => {
+    expect(settingsOf({}).COMPRESSION).toEqual(['br', 'gzip']);
+    expect(settingsOf({ COMPRESSION: 'off' }).COMPRESSION).toEqual([]);
+    for (const COMPRESSION of ['br,br', 'br,off', ',', 'BR']) {
+      expect(problems({ COMPRESSION })).toEqual(['COMPRESSION must be off, or a comma-separated list of br and gzip']);
+    }
+  });
+
   test('EMBEDDED_DATA names the file of the embedded database', () => {
     expect(loadConfig({ EMBEDDED_DATA: 'data.db' }).backend).toEqual({ kind: 'embedded', location: 'data.db' });
   });
@@ -78,6 +86,7 @@ describe('every option', () => {
   const others: Record<string, [good: string, parsed: unknown, bad?: string]> = {
     CHANGE_FEED: ['off', 'off', 'sometimes'],
     LISTS: ['whole', 'whole', 'sometimes'],
+    COMPRESSION: ['gzip, br', ['gzip', 'br'], 'gzip,zstd'],
     NODE_ENV: ['test', 'test'],
     HOST: ['::1', '::1'],
     REDIS_HOST: ['redis', 'redis'],

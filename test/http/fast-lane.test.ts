@@ -1,12 +1,13 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import type { Socket } from 'node:net';
 import { afterEach, expect, jest, test } from '@jest/globals';
+import { systemClock } from '../../src/cache/clock.ts';
+import { Compression } from '../../src/http/compression.ts';
 import { Sending } from '../../src/http/sending.ts';
 import { FastLane } from '../../src/http/fast-lane.ts';
 import { PreparedAnswer } from '../../src/http/prepared-answer.ts';
 import { published } from '../harness/engine.ts';
-import { dialHttp, exchange, parseReplies, untilClosed } from '../harness/raw-http.ts';
+import { askRaw, dialHttp, exchange, parseReplies, timeless, untilClosed } from '../harness/raw-http.ts';
 import { eventually, type Service } from '../harness/service.ts';
 import { describeService, embeddedStage, insertPost } from '../harness/stage.ts';
 
@@ -24,36 +25,8 @@ function taken(): number {
   return lanes.reduce((sum, { mock }) => sum + mock.calls.length, 0);
 }
 
-/** The answer on a connection that stays open. */
 async function ask(service: Service, request: string, headers: readonly string[]): Promise<string> {
-  const socket = await dialHttp(service.port);
-  const text = answerOf(socket, request.startsWith('HEAD'));
-  socket.write(`${[`${request} HTTP/1.1`, 'Host: test', ...headers].join('\r\n')}\r\n\r\n`);
-  const answer = await text;
-  socket.destroy();
-  return timeless(answer);
-}
-
-/** What time changes is made equal. */
-function timeless(answer: string): string {
-  return answer
-    .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z"\}$/, 'TIME"}')
-    .replace(/(?<=Date: ).*?(?=\r)/, 'DATE')
-    .replace(/(?<=ttl=)\d+/, 'TTL');
-}
-
-/** Up to the end that its own length says, unless it has no body. */
-function answerOf(socket: Socket, isBare = false): Promise<string> {
-  let text = '';
-  return new Promise((resolve) => {
-    socket.setEncoding('latin1').on('data', (chunk: string) => {
-      text += chunk;
-      const end = text.indexOf('\r\n\r\n');
-      const length =
-        isBare || text.startsWith('HTTP/1.1 304') ? 0 : Number(/content-length: (\d+)/i.exec(text)?.[1] ?? 0);
-      if (end !== -1 && text.length >= end + 4 + length) resolve(text);
-    });
-  });
+  return timeless(await askRaw(service.port, request, headers));
 }
 
 const paths = ['/cache/posts/1', '/cache/posts/2', '/cache/posts', '/cache/posts?limit=2', '/cache/posts?limit=100'];
@@ -254,6 +227,7 @@ test('once it is closed all goes the whole way, also what was on its way to an a
     origins: [],
     sending: new Sending({ mostBytes: 1, stallMs: 1 }),
     durationOf: () => ({ observe: () => undefined }),
+    compression: new Compression({ codings: [], leastBytes: 1, clock: systemClock, keepBeside: () => false }),
   });
   const server = createServer((_request, response) => response.end('whole way'));
   let hit = (): void => undefined;

@@ -6,6 +6,13 @@ import { describeService, embeddedStage, insertPost } from '../harness/stage.ts'
 
 const environment = { LOG_REQUESTS: 'false', OUTGOING_MB: '1' };
 
+/** What does not become much smaller, always the same. */
+function noise(seed: number): string {
+  let state = seed;
+  const bytes = Array.from({ length: 45_000 }, () => (state = (state * 48_271) % 0x7fff_ffff) & 0xff);
+  return Buffer.from(bytes).toString('base64');
+}
+
 describeService('clients that are slow to take a list', { environment, on: embeddedStage }, (given) => {
   test('what they hold is bounded: the next one who asks for other bytes is told to come again', async () => {
     // More than the buffers of the sockets hold.
@@ -29,4 +36,23 @@ describeService('clients that are slow to take a list', { environment, on: embed
     slow.destroy();
     await eventually(async () => (await get()).status === 200);
   }, 60_000);
+
+  test('what they hold compressed is bounded as well', async () => {
+    for (let id = 1; id <= 400; id += 1) {
+      await insertPost(given.database, { id, content: noise(id), created_at: '2025-01-01 00:00:00' });
+    }
+    // Whoever asks by `fetch` accepts gzip.
+    const get = () => given.service.get('/cache/posts');
+    await eventually(async () => (await get()).headers.get('content-encoding') === 'gzip', 30_000);
+    const slow = await dialHttp(given.service.port);
+    slow.write('GET /cache/posts HTTP/1.1\r\nHost: test\r\nAccept-Encoding: gzip\r\n\r\n');
+    await once(slow, 'readable');
+    expect(String(slow.read())).toMatch(/content-encoding: gzip\r\n/);
+    slow.pause();
+    // The same bytes take nothing more, others do.
+    expect((await get()).status).toBe(200);
+    expect((await given.service.get('/cache/posts', { 'accept-encoding': 'identity' })).status).toBe(503);
+    slow.destroy();
+    await eventually(async () => (await get()).status === 200);
+  }, 90_000);
 });
