@@ -226,7 +226,8 @@ export const options = {
   }),
   REALTIME_API_SECRET: text(undefined, {
     secret: true,
-    description: 'What `x-internal-secret` of `POST /internal/broadcast` must be; without it the endpoint answers 403.',
+    description:
+      'What `x-internal-secret` of `POST /internal/broadcast` and `GET /internal/stats` must be; without it both answer 403.',
   }),
   SOCKETS_PER_ADDRESS: integer(1_000, 1, 1_000_000, {
     description: 'Most live connections of one address. Behind a proxy that is not in `TRUSTED_PROXIES` all have one.',

@@ -94,13 +94,10 @@ export async function startServer(
   addInternalRoutes(app, broadcaster, settings.REALTIME_API_SECRET);
   const state = { isPrepared: preparation.isDone, isDraining: () => draining };
   const isUp = (): boolean => isStoreUp(store);
-  const shown = { cache, store, isUp, database, resources, metrics, operators, state };
-  await addOperatorRoutes(app, shown, settings.METRICS_TOKEN);
+  const shown = { cache, store, isUp, database, resources, metrics, operators, state, sockets, worker };
+  await addOperatorRoutes(app, settings, shown);
 
-  const housekeeping = setInterval(
-    () => void forgetOldKeys(database, new Date()).catch(() => undefined),
-    housekeepingMs,
-  ).unref();
+  const housekeeping = keepHouse(database);
   const stop = async (): Promise<void> => {
     draining = true;
     clearInterval(housekeeping);
@@ -144,6 +141,11 @@ const housekeepingMs = 10 * 60_000;
 const closeDatabaseMs = 500;
 const closeIdleMs = 20;
 const sweepMs = 1_000;
+
+/** Forgets now and then what was kept for clients that try again. */
+function keepHouse(database: Database): NodeJS.Timeout {
+  return setInterval(() => void forgetOldKeys(database, new Date()).catch(() => undefined), housekeepingMs).unref();
+}
 
 export function openDatabase({ settings, backend }: Config): Database {
   if (backend.kind === 'embedded') {

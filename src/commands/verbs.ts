@@ -7,6 +7,8 @@ import { invalidate } from './invalidate.ts';
 import { migrate } from './migrate.ts';
 import { seed } from './seed.ts';
 import { serve } from './serve.ts';
+import { stats } from './stats.ts';
+import { top } from './top.ts';
 import type { Verb } from './verb.ts';
 import { warm } from './warm.ts';
 
@@ -17,6 +19,8 @@ export const verbs: readonly Verb[] = [
   seed,
   doctor,
   warm,
+  stats,
+  top,
   inspect,
   invalidate,
   eventsTail,

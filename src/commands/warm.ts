@@ -1,10 +1,9 @@
-import { loadConfig, readEnvironment } from '../config.ts';
-import { reachable } from '../doctor/port.ts';
 import { resources } from '../resources/registry.ts';
+import { urlFlag, urlOf } from './instance-url.ts';
 import type { Output } from './output.ts';
 import { withProgress } from './progress.ts';
 import { stopOnSignal } from './stop-signal.ts';
-import { type Given, isSet, numberOf, textOf, usageError, type Verb } from './verb.ts';
+import { type Given, isSet, numberOf, textOf, type Verb } from './verb.ts';
 import { type Position, type Stage, stagesOf, type WarmPlan } from './warm-paths.ts';
 import { newTally, type Tally, WarmRequests } from './warm-requests.ts';
 import { WarmState } from './warm-state.ts';
@@ -18,12 +17,7 @@ export const warm: Verb = {
     'It ends with 3 where some of it could not be stored.',
   ],
   flags: [
-    {
-      name: 'url',
-      value: 'URL',
-      description: 'the instance to ask',
-      standard: 'the one of `HOST` and `PORT` on this machine',
-    },
+    urlFlag,
     { name: 'lists', description: 'every list, and its first page' },
     { name: 'newest', value: 'N', description: 'so many of the newest rows of each resource' },
     {
@@ -66,18 +60,6 @@ function planOf(given: Given): WarmPlan {
   const lists = isSet(given, 'lists');
   if (!lists && newest === undefined && ids === undefined) return { lists: true, newest: 1_000, ids: undefined };
   return { lists, newest: newest ?? 0, ids };
-}
-
-/** Throws `CatalogueError` `USAGE` for what is no URL. */
-function urlOf(given: Given): string {
-  const text = textOf(given, 'url');
-  if (text === undefined) {
-    const { HOST, PORT } = loadConfig(readEnvironment()).settings;
-    return `http://${reachable(HOST)}:${PORT}`;
-  }
-  const isUrl = URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
-  if (!isUrl) throw usageError('--url must be a URL such as http://localhost:4000');
-  return text.replace(/\/+$/, '');
 }
 
 interface Run {

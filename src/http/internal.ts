@@ -23,7 +23,7 @@ export function addInternalRoutes(app: FastifyInstance, broadcaster: Broadcaster
 }
 
 /** Digests have one length whatever was sent, so the time of the comparison tells nothing of the secret. */
-function requireSecret(request: FastifyRequest, secret: string | undefined): void {
+export function requireSecret(request: FastifyRequest, secret: string | undefined): void {
   const given = request.headers['x-internal-secret'];
   const isRight =
     typeof given === 'string' &&

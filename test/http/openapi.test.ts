@@ -48,6 +48,7 @@ describe('the document', () => {
     // Texts, documents, and what only a fault brings about.
     expect(withoutExample).toEqual([
       'health 503',
+      'stats 200',
       'live 200',
       'ready 200',
       'ready 503',

@@ -86,6 +86,19 @@ export const serviceOperations: readonly Operation[] = [
     ],
   },
   {
+    id: 'stats',
+    method: 'get',
+    path: '/internal/stats',
+    tag: 'service',
+    summary: 'Live figures of the process that answers',
+    description: 'What `energex-cache stats` and `top` show.',
+    parameters: [],
+    needsSecret: true,
+    answers: [{ status: 200, description: 'Rates are per second.', headers: ['Cache-Control'], schema: 'Stats' }],
+    problems: ['BROADCAST_FORBIDDEN'],
+    exchanges: [],
+  },
+  {
     id: 'live',
     method: 'get',
     path: '/livez',
@@ -171,6 +184,7 @@ export const serviceSchemas: Schemas = {
   Broadcast: broadcastSchema,
   BroadcastSent: Type.Object({ message: Type.Literal('Broadcast successful') }, { additionalProperties: false }),
   Document: Type.Object({}),
+  Stats: Type.Object({}),
   Metrics: Type.String(),
   Plain: Type.String(),
 };
