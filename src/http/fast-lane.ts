@@ -106,6 +106,7 @@ class Reader implements FastReader {
   readonly #response: ServerResponse;
   readonly #goOn: RequestListener;
   readonly #served: Served;
+  readonly #durations: Durations;
   readonly #arrivedAt = performance.now();
   readonly #frame: Frame;
   readonly #told: WhatCounts;
@@ -124,6 +125,7 @@ class Reader implements FastReader {
     this.#response = response;
     this.#goOn = goOn;
     this.#served = served;
+    this.#durations = request.url?.charCodeAt(served.path.length) === slash ? served.item : served.list;
     this.#frame = frame;
     this.#told = told;
   }
@@ -153,11 +155,6 @@ class Reader implements FastReader {
     }
     answer.send(this.#response, this.#frame, ttlMs, coded);
     this.#durations.ok.observe(performance.now() - this.#arrivedAt);
-  }
-
-  get #durations(): Durations {
-    const { item, itemPrefix, list } = this.#served;
-    return this.#request.url?.startsWith(itemPrefix) === true ? item : list;
   }
 
   miss(): void {
@@ -206,6 +203,7 @@ function ask({ path, itemPrefix, reader }: Served, url: string, asker: FastReade
 }
 
 const questionMark = 63;
+const slash = 47;
 const pageQuery = /^[^?]*\?limit=([1-9]\d?|100)(?:&after=([\w-]+))?$/;
 
 /** Up to 15 digits, so that nobody need look at how large it is. */

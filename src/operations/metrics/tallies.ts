@@ -37,7 +37,7 @@ export class Family<T> {
 
   /** The number for these values of the labels, in the order of the definition; made when it is not there. */
   at(...values: readonly string[]): T {
-    const key = values.join('\n');
+    const key = values.length === 1 ? (values[0] ?? '') : values.join('\n');
     const known = this.#members.get(key);
     if (known !== undefined) return known.member;
     const labels = Object.fromEntries(this.#labels.map((label, index) => [label, values[index] ?? '']));
