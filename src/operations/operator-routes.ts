@@ -46,7 +46,8 @@ function addStats(
 ): void {
   const live = new LiveFigures(systemClock);
   const start = (): (() => void) => live.start(app.server, (url) => resources.some(({ path }) => url.startsWith(path)));
-  const figures = (): ReturnType<typeof describeProcess> => describeProcess(live, { memory: cache.memory, sockets, worker });
+  const figures = (): ReturnType<typeof describeProcess> =>
+    describeProcess(live, { memory: cache.memory, sockets, worker });
   addStatsRoute(app, { figures, start, ...services }, secret);
 }
 

@@ -57,7 +57,7 @@ test('what the cache did is counted by its kind', () => {
   publish({ type: 'bypass', key: 'post:2', reason: 'fenced' });
   publish({ type: 'fill', key: 'post:2', bytes: 1, loadMs: 1, negative: false });
   publish({ type: 'fence', names: ['post:1'], reached: true });
-  publish({ type: 'invalidate', names: ['post:1'], reached: true, source: 'write' });
+  publish({ type: 'invalidate', names: ['post:1'], reached: true, source: 'broadcast' });
   publish({ type: 'invalidate-all', prefix: 'post:' });
   publish({ type: 'refresh', key: 'post:1' });
   seconds(1);
