@@ -109,7 +109,8 @@ class Reader implements FastReader {
   readonly #durations: Durations;
   readonly #arrivedAt = performance.now();
   readonly #frame: Frame;
-  readonly #told: WhatCounts;
+  readonly #ifNoneMatch: string | undefined;
+  readonly #acceptEncoding: string | undefined;
 
   constructor(
     lane: FastLane,
@@ -118,7 +119,7 @@ class Reader implements FastReader {
     goOn: RequestListener,
     served: Served,
     frame: Frame,
-    told: WhatCounts,
+    { ifNoneMatch, acceptEncoding }: WhatCounts,
   ) {
     this.#lane = lane;
     this.#request = request;
@@ -127,7 +128,8 @@ class Reader implements FastReader {
     this.#served = served;
     this.#durations = request.url?.charCodeAt(served.path.length) === slash ? served.item : served.list;
     this.#frame = frame;
-    this.#told = told;
+    this.#ifNoneMatch = ifNoneMatch;
+    this.#acceptEncoding = acceptEncoding;
   }
 
   hit(held: HeldEntry, ttlMs: number): void {
@@ -138,16 +140,15 @@ class Reader implements FastReader {
     }
     const answer = held.prepared instanceof PreparedAnswer ? held.prepared : this.#prepare(held);
     const { compression, sending } = this.#lane;
-    const { ifNoneMatch, acceptEncoding } = this.#told;
-    if (ifNoneMatch !== undefined) {
-      const known = codingKnown(ifNoneMatch, answer.etag, compression.acceptance(acceptEncoding));
+    if (this.#ifNoneMatch !== undefined) {
+      const known = codingKnown(this.#ifNoneMatch, answer.etag, compression.acceptance(this.#acceptEncoding));
       if (known !== undefined) {
         answer.sendNotModified(this.#response, this.#frame, ttlMs, known);
         this.#durations.notModified.observe(performance.now() - this.#arrivedAt);
         return;
       }
     }
-    const coded = compression.find(held, acceptEncoding);
+    const coded = compression.find(held, this.#acceptEncoding);
     if (!sending.begin(this.#response, coded?.bytes ?? held.value)) {
       // The whole way says so.
       this.miss();

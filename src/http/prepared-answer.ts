@@ -90,12 +90,12 @@ interface Form extends Head {
 }
 
 function toForm(held: HeldEntry, page: PageOf | undefined, coded: CodedValue | undefined): Form {
-  const head = toHead(readHeaders(held, page, { status: 200, coded }));
+  const { before, after } = toHead(readHeaders(held, page, { status: 200, coded }));
   const begin = coded === undefined ? envelopeHead : '';
   const value = coded?.bytes ?? held.value;
   const { length } = value;
-  if (length > mostPreparedBytes) return { ...head, begin, chunks: chunksOf(value), length };
-  return { ...head, begin: begin + toBuffer(value).toString('latin1'), chunks: none, length };
+  if (length > mostPreparedBytes) return { before, after, begin, chunks: chunksOf(value), length };
+  return { before, after, begin: begin + toBuffer(value).toString('latin1'), chunks: none, length };
 }
 
 const none: readonly Buffer[] = [];
