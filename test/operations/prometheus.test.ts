@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { beforeAll, describe, expect, test } from '@jest/globals';
+import { beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { dashboardExpressions } from '../../scripts/docs/dashboard.ts';
 import { type Definition, definitions, metricNames } from '../../src/operations/metrics/definitions.ts';
 import { textOf } from '../docs/documents.ts';
@@ -11,6 +11,9 @@ import { backends, eventually, type Service, startService } from '../harness/ser
 import { stopAfterEach } from '../harness/stops.ts';
 
 /** A real Prometheus and its own tools: what it makes of the metrics, the alerts and the dashboard. */
+
+/** Prometheus begins to scrape some seconds after its start, and starts slowly where there is much else to do. */
+jest.setTimeout(90_000);
 
 const rulesFolder = 'deploy/prometheus';
 const stops = stopAfterEach();
@@ -26,7 +29,7 @@ async function start(environment: Readonly<Record<string, string>> = {}): Promis
 
 async function scrapeBy(service: Service, rules = 'groups: []'): Promise<Prometheus> {
   const configuration = `
-global: { scrape_interval: 200ms, scrape_timeout: 200ms, evaluation_interval: 1s }
+global: { scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 1s }
 rule_files: [alerts.yml]
 scrape_configs:
   - job_name: energex-cache
@@ -71,7 +74,7 @@ test('Prometheus scrapes the service with a token, and answers what is asked of 
   const prometheus = await scrapeBy(service);
   for (let count = 0; count < 5; count += 1) await service.get('/cache/posts');
   const sum = async (expression: string): Promise<number | undefined> => (await prometheus.query(expression))[0]?.value;
-  await eventually(async () => (await sum('sum(energex_cache_requests_total)')) === 5);
+  await eventually(async () => (await sum('sum(energex_cache_requests_total)')) === 5, 30_000);
   expect(await sum('energex_redis_up')).toBe(1);
   expect(await sum('sum(energex_http_request_duration_seconds_count{route="/cache/posts"})')).toBe(5);
   const quantile = 'histogram_quantile(0.5, sum by (le) (energex_http_request_duration_seconds_bucket))';
@@ -99,7 +102,7 @@ test('each panel of the dashboard shows something of a service that is in use, a
     await service.get(`/cache/posts/${id}`);
     const shown = await Promise.all(dashboardExpressions().map(isShown));
     return shown.every(Boolean);
-  }, 20_000).catch(async (error: unknown) => {
+  }, 40_000).catch(async (error: unknown) => {
     const shown = await Promise.all(dashboardExpressions().map(isShown));
     expect(dashboardExpressions().filter((_, index) => shown[index] !== true)).toEqual([]);
     throw error;
