@@ -24,7 +24,7 @@ const files = [...text.matchAll(/^`([\w./-]+)`:\n\n```\w+\n(.*?)^```$/gms)].map(
   content,
 }));
 const examples = examplesOf(text);
-const copied = ['src', 'lua', 'migrations', 'scripts', 'docs', 'client/src', 'test/harness'];
+const copied = ['src', 'lua', 'migrations', 'scripts', 'docs', 'deploy', 'client/src', 'test/harness'];
 const singleFiles = ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'README.md', 'client/package.json'];
 const stops = stopAfterEach();
 let project: string;
