@@ -21,6 +21,7 @@ import { readPaths } from './paths/reads.ts';
 import { writePaths } from './paths/writes.ts';
 import { describe, type Result, toResult } from './report.ts';
 import { hasNginx, installPeers } from './stage/servers.ts';
+import { describeRedisFloor, hasRedisBenchmark, measureRedisFloor, type RedisFloor } from './stage/redis-floor.ts';
 import { openStage, root } from './stage/stage.ts';
 
 const { values, positionals } = parseArgs({
@@ -43,6 +44,8 @@ if (chosen.length === 0) throw new Error(`--path must be one of ${all.map(({ nam
 if (!hasWrk) throw new Error('wrk is needed: apt-get install wrk');
 if (!hasNginx) console.log('nginx is not installed (apt-get install nginx-light): it is left out');
 
+if (!hasRedisBenchmark) console.log('redis-benchmark is not installed (apt-get install redis-tools): it is left out');
+
 const comparing = values.compare;
 const trees = comparing ? positionals.map((revision) => checkOut(revision)) : [];
 if (comparing && trees.length !== 2) throw new Error('--compare takes two revisions');
@@ -59,6 +62,7 @@ const options: Options = {
 const flavours = toFlavours(values.database);
 const results: Result[] = [];
 const databases: string[] = [];
+const redisAlone: RedisFloor[] = [];
 try {
   for (const flavour of flavours) await runOn(flavour);
 } finally {
@@ -69,6 +73,10 @@ async function runOn(flavour: DatabaseFlavour | undefined): Promise<void> {
   const stage = await openStage(Number(values.posts), flavour);
   databases.push(stage.database);
   try {
+    if (hasRedisBenchmark && redisAlone.length === 0) {
+      redisAlone.push(...(await measureRedisFloor(stage)));
+      console.log(`${describeRedisFloor(redisAlone)}\n`);
+    }
     for (const path of chosen) {
       // Of two commits the first is what the second is compared with.
       const base = trees[0]?.name ?? path.base;
@@ -92,6 +100,9 @@ function toFlavours(text: string | undefined): readonly (DatabaseFlavour | undef
 const folder = join(root, 'bench/output');
 mkdirSync(folder, { recursive: true });
 const machine = { cpu: cpus()[0]?.model ?? '', cores: cpus().length, node: process.version, databases };
-writeFileSync(join(folder, 'results.json'), `${JSON.stringify({ machine, options: values, results }, null, 2)}\n`);
+writeFileSync(
+  join(folder, 'results.json'),
+  `${JSON.stringify({ machine, options: values, redisAlone, results }, null, 2)}\n`,
+);
 writeFileSync(join(folder, 'results.svg'), drawChart(results));
 console.log(`Written to ${folder}`);

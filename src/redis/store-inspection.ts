@@ -22,15 +22,14 @@ export class RedisInspection implements Inspection {
     let hasMore = false;
     await this.#servers.onEach(async (server) => {
       let cursor = '0';
-      for (let round = 0; round === 0 || cursor !== '0'; round += 1) {
-        if (round === mostRounds || names.size >= most) {
-          hasMore = true;
-          return;
-        }
+      let rounds = 0;
+      do {
         const found = await server.withCommands((call) => scanNames(call, cursor, pattern));
         ({ cursor } = found);
         for (const name of found.names) names.add(name);
-      }
+        rounds += 1;
+      } while (cursor !== '0' && names.size < most && rounds < mostRounds);
+      hasMore ||= cursor !== '0';
     });
     const sorted = [...names].toSorted();
     return { names: sorted.slice(0, most), hasMore: hasMore || sorted.length > most };

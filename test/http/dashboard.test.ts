@@ -1,8 +1,12 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from '@jest/globals';
+import { fastify } from 'fastify';
 import { root } from '../../scripts/docs/generated.ts';
+import { addDashboard } from '../../src/http/dashboard/routes.ts';
 import { Sessions } from '../../src/http/dashboard/sessions.ts';
+import { acceptAllMethods } from '../../src/http/methods.ts';
+import { answerProblem } from '../../src/http/problem.ts';
 import { connectClient } from '../harness/live-client.ts';
 import { runCommand } from '../harness/run-command.ts';
 import type { Reply, Service } from '../harness/service.ts';
@@ -70,6 +74,22 @@ describe('sessions', () => {
     expect([sessions.loginNeeded, sessions.admits(undefined)]).toEqual([false, true]);
     expect(() => sessions.open('', 'a')).toThrow("That is not the operator's secret");
   });
+});
+
+test('a page that was not built is told as such', async () => {
+  const app = fastify();
+  acceptAllMethods(app);
+  app.setErrorHandler(answerProblem);
+  const never = (): Promise<never> => Promise.reject(new Error('nobody may ask'));
+  const operations = { metrics: never, readiness: never, usage: never, keys: never, key: never, invalidate: never };
+  const parts = { sessions: new Sessions(undefined, Date.now), closedBecause: undefined, resources: [], operations };
+  await addDashboard(app, parts, join(root, 'dist', 'nowhere'));
+  const { statusCode, body } = await app.inject('/dashboard');
+  expect([statusCode, JSON.parse(body).message]).toEqual([
+    404,
+    'The dashboard is not available: it has not been built; run `npm run build`',
+  ]);
+  await app.close();
 });
 
 async function logIn(service: Service, given = secret): Promise<Reply> {
@@ -145,6 +165,15 @@ describeService('the dashboard, open', {}, (given) => {
     const client = await connectClient(url, { extraHeaders: { origin: url } });
     client.close();
     await expect(connectClient(url, { extraHeaders: { origin: 'http://elsewhere.example' } })).rejects.toThrow();
+  });
+
+  test('its page may be kept by nobody, its files for good', async () => {
+    const page = await given.service.get('/dashboard');
+    expect(page.headers.get('cache-control')).toBe('no-store');
+    const [, script = ''] = /src="(\/dashboard\/assets\/[\w.-]+\.js)"/.exec(page.text) ?? [];
+    const { status, headers } = await given.service.get(script);
+    expect([status, headers.get('cache-control')]).toEqual([200, 'public, max-age=31536000, immutable']);
+    expect(headers.get('content-security-policy')).toContain("script-src 'self'");
   });
 
   test('other sites are told nothing', async () => {
