@@ -16,6 +16,7 @@ import { hasWrk } from './load/wrk.ts';
 import { latencyPaths } from './paths/latency.ts';
 import { type Options, type Path, service } from './paths/path.ts';
 import { growthPaths } from './paths/growth.ts';
+import { instancePaths } from './paths/instances.ts';
 import { missPaths } from './paths/misses.ts';
 import { readPaths } from './paths/reads.ts';
 import { writePaths } from './paths/writes.ts';
@@ -38,7 +39,14 @@ const { values, positionals } = parseArgs({
   },
 });
 
-const all: readonly Path[] = [...readPaths, ...writePaths, ...growthPaths, ...missPaths, ...latencyPaths];
+const all: readonly Path[] = [
+  ...readPaths,
+  ...writePaths,
+  ...growthPaths,
+  ...instancePaths,
+  ...missPaths,
+  ...latencyPaths,
+];
 const chosen = values.path === undefined ? all : all.filter(({ name }) => values.path?.split(',').includes(name));
 if (chosen.length === 0) throw new Error(`--path must be one of ${all.map(({ name }) => name).join(', ')}`);
 if (!hasWrk) throw new Error('wrk is needed: apt-get install wrk');

@@ -55,6 +55,7 @@ async function startService(): Promise<{ service: ServiceProcess; stop: () => Pr
   const service = await startServiceProcess({
     environment: {
       NODE_ENV: 'production',
+      ALLOW_OPEN_WRITES: 'true',
       HOST: '127.0.0.1',
       PORT: '0',
       REDIS_URL: redis.url,

@@ -18,7 +18,9 @@ local function digits(number)
   return string.format('%.0f', number)
 end
 
-local ground, epoch, counter, tail, first, bytes = unpack(redis.call('HMGET', state_key, 'ground', 'epoch', 'counter', 'tail', 'first', 'bytes'))
+-- What is broken, or was put there by somebody else, is as good as lost.
+local ground, epoch, counter, tail, first, bytes = unpack(redis.pcall('HMGET', state_key, 'ground', 'epoch', 'counter', 'tail', 'first', 'bytes'))
+local kind = redis.call('TYPE', stream_key).ok
 
 local function begin_epoch()
   redis.call('DEL', stream_key, state_key)
@@ -26,10 +28,11 @@ local function begin_epoch()
   redis.call('HSET', state_key, 'ground', ARGV[1], 'epoch', epoch, 'counter', 0, 'tail', 0, 'first', 0, 'bytes', 0)
 end
 
-if ground ~= ARGV[1] then
+counter, tail, first, bytes = tonumber(counter or ''), tonumber(tail or ''), tonumber(first or ''), tonumber(bytes or '')
+local is_whole = epoch and counter and tail and first and bytes and (kind == 'stream' or kind == 'none')
+if ground ~= ARGV[1] or not is_whole then
   begin_epoch()
 end
-counter, tail, first, bytes = tonumber(counter), tonumber(tail), tonumber(first), tonumber(bytes)
 
 -- Followers look by themselves too, so that a user who may not publish (ACL) only makes them slower.
 local function tell()

@@ -2,10 +2,10 @@
 -- KEYS:    [1] fence table, then value and guard of each place, in turn   (settle.lua has the table alone)
 --          The guard is a hash per name: `waiters` = "channel channel ..." of instances that wait for a loader, and per
 --          part of the name (suffix "" for the name's own value, "#part" for a part): `version`, `meta`, `load_ms`,
---          `lease`, `lease_deadline`; `expires`, the time at which a version ends that was filled without bytes.
+--          `sum` (checksums: src/redis/seal.ts), `lease`, `lease_deadline`; `expires`, the time at which a version ends that was filled without bytes.
 --          The fence table is one hash for all names of a server (of a slot, in a cluster): `run`, the run id of the server
 --          that it was made on; `epoch`, unique to this table; `opens_at`, 0 or the time before which nothing may be
---          filled; and per fenced name (by the name of its guard) "token:deadline token:deadline ...".
+--          filled; `position`, see below; and per fenced name (by the name of its guard) "token:deadline token:deadline ...".
 -- ARGV:    [1] run id of this server  [2] epoch of a table to be made  [3] ms that a new table stays shut
 --          Those of each step begin at [4].
 -- reply:   none
@@ -29,14 +29,52 @@ end
 -- A table that is not there, or was made on another run of the server, tells that memory was lost (FLUSHALL, eviction, a
 -- restart, a promotion), and with it perhaps fences whose COMMIT is still out. All fences are in one hash, and every miss
 -- touches it, so that none of them can be lost without this trace.
-local state = redis.call('HMGET', fences_key, 'run', 'epoch', 'opens_at', unpack(guards))
-local epoch, opens_at = state[2], state[3]
-local lost = state[1] ~= run
-local settled = not lost and tonumber(opens_at) <= now
+-- One that somebody else has put there or broken is as good as lost.
+local state = redis.pcall('HMGET', fences_key, 'run', 'epoch', 'opens_at', 'position', unpack(guards))
+local epoch, opens_at = state[2], tonumber(state[3] or '')
+local lost = state[1] ~= run or not epoch or not opens_at
+local settled = not lost and opens_at <= now
 -- The fences of each guard, as they are stored; `false` where there are none.
 local stored = {}
 for place = 1, #guards do
-  stored[guards[place]] = not lost and state[place + 3]
+  stored[guards[place]] = not lost and state[place + 4]
+end
+
+-- How far a replica of the database must have come to show all that was released here: "stream number" of the latest commit.
+-- It begins with '?' where that is not known, each time with another mark, so that who finds it out knows what it stands for.
+-- It is kept with the fences and not in the guards, because a guard may be evicted: then the next load would not know.
+-- Of a table where nothing was found out yet, its epoch is the mark.
+local position = not lost and (state[4] or '?' .. epoch) or '?'
+
+local function keep_position(text)
+  position = text
+  if not lost then
+    redis.call('HSET', fences_key, 'position', text)
+  end
+end
+
+-- The later one of two in a stream; of two streams nobody knows. What is not known stays so, with another mark: who is finding it
+-- out may have looked before this commit.
+local function advance(committed, mark)
+  local stream, number = string.match(committed, '(.*) (%d+)')
+  local latest_stream, latest = string.match(position, '(.*) (%d+)')
+  if string.sub(position, 1, 1) == '?' or latest_stream ~= stream then
+    keep_position('?' .. mark)
+  elseif tonumber(number) > tonumber(latest) then
+    keep_position(committed)
+  end
+end
+
+-- Whether a fence of `text` has run out: its writer died, or does not know whether its COMMIT took effect.
+local function has_expired(text, own)
+  if text then
+    for token, deadline in string.gmatch(text, '(%S+):(%d+)') do
+      if tonumber(deadline) <= now and token ~= own then
+        return true
+      end
+    end
+  end
+  return false
 end
 
 -- A new table is shut until `settle`, or until every COMMIT that was out when the old one was lost has ended.
@@ -82,9 +120,12 @@ local function wake(guard_key, waiters)
   end
 end
 
--- Forgets the value, and version and lease of all parts.
+-- Forgets the value, and version and lease of all parts. What somebody else has put in the place of a guard goes as well.
 local function clear(value_key, guard_key)
-  wake(guard_key, redis.call('HGET', guard_key, 'waiters'))
+  local waiters = redis.pcall('HGET', guard_key, 'waiters')
+  if type(waiters) == 'string' then
+    wake(guard_key, waiters)
+  end
   redis.call('DEL', value_key, guard_key)
 end
 
@@ -95,7 +136,8 @@ local function keep_guard(guard_key, ms)
   end
 end
 
--- A reply for each place. What is wrong with one place, a foreign type under its key, is no concern of the others.
+-- A reply for each place. What is wrong with one place, a foreign type under its key, is no concern of the others. It is taken
+-- away, so that the next step finds nothing there: fences are elsewhere, and a version or a lease it is not.
 local function at_each(step)
   local replies = {}
   for place = 1, #guards do
@@ -106,6 +148,7 @@ local function at_each(step)
       if not string.find(reason, 'WRONGTYPE', 1, true) then
         return { err = reason }
       end
+      redis.call('DEL', KEYS[2 * place], guards[place])
       reply = { 'failed', reason }
     end
     replies[place] = reply

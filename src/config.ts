@@ -1,7 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { parseEnv } from 'node:util';
 import { CatalogueError, describeError } from './errors.ts';
-import { type Address, type Option, options, type Settings } from './options.ts';
+import { problemsOfSecrets, problemsOfTokens } from './access-settings.ts';
+import type { Address, Option } from './option-kinds.ts';
+import { options, type Settings } from './options.ts';
+import { databaseTls, present, redisTls, type Tls } from './tls-settings.ts';
 
 /** The settings of `options.ts` as they were given, checked. This is the only module that reads the environment. */
 
@@ -15,16 +18,20 @@ export type RedisAddress = RedisAccess &
         readonly kind: 'sentinel';
         readonly sentinels: readonly Address[];
         readonly master: string;
+        readonly sentinelUsername?: string;
         readonly sentinelPassword?: string;
+        readonly sentinelTls?: Tls;
       }
     | { readonly kind: 'cluster'; readonly nodes: readonly Address[] }
   );
 
 interface RedisAccess {
+  /** What all keys there begin with. */
+  readonly prefix?: string;
   readonly username?: string;
   readonly password?: string;
   readonly db?: number;
-  readonly tls?: Record<string, never>;
+  readonly tls?: Tls;
 }
 
 export interface DatabaseAddress {
@@ -33,6 +40,7 @@ export interface DatabaseAddress {
   readonly user: string;
   readonly password: string;
   readonly database: string;
+  readonly tls?: Tls;
 }
 
 /** Where the parts run: both servers, or everything in this process. */
@@ -109,6 +117,14 @@ export function checkConfig(environment: Environment): {
   if (settings.CHANGE_FEED !== 'off' && backend?.kind === 'embedded') {
     problems.push('CHANGE_FEED must be off with the embedded default: set REDIS_HOST and DB_HOST to use servers');
   }
+  problems.push(...problemsOfSecrets(settings), ...problemsOfTokens(settings));
+  if (
+    settings.INTERNAL_PORT !== undefined &&
+    settings.INTERNAL_PORT !== 0 &&
+    settings.INTERNAL_PORT === settings.PORT
+  ) {
+    problems.push('INTERNAL_PORT must be another port than PORT');
+  }
   return { settings, backend, problems };
 }
 
@@ -172,34 +188,44 @@ function chooseBackend(settings: Settings, problems: string[]): Backend | undefi
 
 function redisAddress(settings: Settings, problems: string[]): RedisAddress | undefined {
   const { REDIS_URL: url, REDIS_HOST: host, REDIS_SENTINELS: sentinels, REDIS_CLUSTER_NODES: nodes } = settings;
-  const given = Object.entries({
+  const ways = Object.entries({
     REDIS_SENTINELS: sentinels,
     REDIS_CLUSTER_NODES: nodes,
     'REDIS_HOST or REDIS_URL': url ?? host,
   });
-  const [first, second] = given.filter(([, value]) => value !== undefined).map(([name]) => name);
+  const [first, second] = ways.filter(([, value]) => value !== undefined).map(([name]) => name);
   if (second !== undefined) problems.push(`${first} excludes ${second}: set one of them`);
-  const access = redisAccess(settings);
-  if (sentinels !== undefined) {
-    const { REDIS_SENTINEL_NAME: master, REDIS_SENTINEL_PASSWORD: sentinelPassword } = settings;
-    return {
-      kind: 'sentinel',
-      sentinels,
-      master,
-      ...access,
-      ...(sentinelPassword === undefined ? {} : { sentinelPassword }),
-    };
-  }
+  const tls = redisTls(settings, problems);
+  const prefix = settings.REDIS_KEY_PREFIX === '' ? {} : { prefix: settings.REDIS_KEY_PREFIX };
+  const access = { ...prefix, ...redisAccess(settings, tls) };
+  if (sentinels !== undefined) return { kind: 'sentinel', sentinels, ...access, ...sentinelAccess(settings, tls) };
   if (nodes !== undefined) return { kind: 'cluster', nodes, ...access };
-  if (url !== undefined) return redisUrl(url, problems);
+  if (url !== undefined) return { ...redisUrl(url, tls, problems), ...prefix };
   return host === undefined ? undefined : { kind: 'single', host, port: settings.REDIS_PORT, ...access };
 }
 
-function redisAccess({ REDIS_USERNAME: username, REDIS_PASSWORD: password }: Settings): RedisAccess {
-  return { ...(username === undefined ? {} : { username }), ...(password === undefined ? {} : { password }) };
+function redisAccess(
+  { REDIS_USERNAME: username, REDIS_PASSWORD: password, REDIS_TLS }: Settings,
+  tls: Tls,
+): RedisAccess {
+  return present({ username, password, tls: REDIS_TLS === 'on' ? tls : undefined });
 }
 
-function redisUrl(address: URL, problems: string[]): RedisAddress {
+function sentinelAccess(
+  {
+    REDIS_SENTINEL_NAME: master,
+    REDIS_SENTINEL_USERNAME: sentinelUsername,
+    REDIS_SENTINEL_PASSWORD: sentinelPassword,
+    REDIS_SENTINEL_TLS,
+    REDIS_TLS,
+  }: Settings,
+  tls: Tls,
+): Omit<Extract<RedisAddress, { kind: 'sentinel' }>, 'kind' | 'sentinels'> {
+  const isTls = (REDIS_SENTINEL_TLS === 'as-redis' ? REDIS_TLS : REDIS_SENTINEL_TLS) === 'on';
+  return { master, ...present({ sentinelUsername, sentinelPassword, sentinelTls: isTls ? tls : undefined }) };
+}
+
+function redisUrl(address: URL, tls: Tls, problems: string[]): RedisAddress {
   const db = address.pathname.replace('/', '');
   if (!/^\d{0,3}$/.test(db)) problems.push('REDIS_URL must end with a database number or nothing after the port');
   return {
@@ -209,12 +235,13 @@ function redisUrl(address: URL, problems: string[]): RedisAddress {
     ...(address.username === '' ? {} : { username: decodeURIComponent(address.username) }),
     ...(address.password === '' ? {} : { password: decodeURIComponent(address.password) }),
     ...(db === '' ? {} : { db: Number(db) }),
-    ...(address.protocol === 'rediss:' ? { tls: {} } : {}),
+    ...(address.protocol === 'rediss:' ? { tls } : {}),
   };
 }
 
 function databaseAddress(settings: Settings, problems: string[]): DatabaseAddress | undefined {
   const { DATABASE_URL: address, DB_HOST: host } = settings;
+  const access = present({ tls: databaseTls(settings, problems) });
   if (address === undefined) {
     if (host === undefined) return undefined;
     return {
@@ -223,6 +250,7 @@ function databaseAddress(settings: Settings, problems: string[]): DatabaseAddres
       user: settings.DB_USERNAME,
       password: settings.DB_PASSWORD,
       database: settings.DB_DATABASE,
+      ...access,
     };
   }
   const database = decodeURIComponent(address.pathname.slice(1));
@@ -233,6 +261,7 @@ function databaseAddress(settings: Settings, problems: string[]): DatabaseAddres
     user: decodeURIComponent(address.username),
     password: decodeURIComponent(address.password),
     database,
+    ...access,
   };
 }
 

@@ -46,10 +46,36 @@ export const catalogue = {
     remedy: 'Create the referenced row first, or send the id of an existing one.',
   },
   NOT_OWNER: {
-    message: 'Only the owner may delete this {item}',
+    message: 'Only the owner may {action} this {item}',
     retryable: false,
-    cause: 'The owner given in the body of the `DELETE` is not the owner of the row.',
-    remedy: "Send the owner's id, or leave it out where that is allowed.",
+    cause:
+      'The user of the token is neither the owner of the row nor an administrator. Where writes are open: the owner given in the body of the `DELETE` is not that of the row.',
+    remedy: "Ask as the owner. Where writes are open, send the owner's id, or leave it out.",
+  },
+  TOKEN_MISSING: {
+    message: 'A bearer token is needed to write',
+    retryable: false,
+    cause: 'Writes need `Authorization: Bearer ...`, and the header is missing or has another scheme.',
+    remedy: 'Log in at the application, and send its token.',
+  },
+  TOKEN_INVALID: {
+    message: 'The bearer token is not valid: {reason}',
+    retryable: false,
+    cause:
+      'The token has expired, is not valid yet, is signed with another key or algorithm, or lacks a claim that it must have (`exp`, `sub`; `iss` and `aud` where they are configured).',
+    remedy: 'Log in again; operators compare `JWT_SECRET` or `JWT_JWKS_URL` with what the application signs with.',
+  },
+  USER_UNKNOWN: {
+    message: 'The bearer token names a user that does not exist',
+    retryable: false,
+    cause: 'The token is valid, but no row has the id in its claim `sub`: the user may have been deleted.',
+    remedy: 'Log in as a user that exists.',
+  },
+  TOKEN_KEYS_UNAVAILABLE: {
+    message: 'The keys that tokens are checked with cannot be had; try again shortly',
+    retryable: true,
+    cause: '`JWT_JWKS_URL` does not answer in time, or with no key set.',
+    remedy: 'Retry after `Retry-After` seconds; operators look at the server of the keys. The log has the reason.',
   },
   PRECONDITION_FAILED: {
     message: 'The {item} has changed: the precondition of If-Match does not hold',
@@ -160,6 +186,14 @@ export const catalogue = {
     cause: 'In production it is closed until `OPERATOR_SECRET` is set; or the page has not been built.',
     remedy: 'Set `OPERATOR_SECRET`, or run `npm run build`.',
   },
+  RATE_LIMITED: {
+    message: 'Too many {budget}; try again in {seconds} seconds',
+    retryable: true,
+    cause:
+      'More requests have come from one address within a minute than `RATE_LIMIT_READS`, `RATE_LIMIT_WRITES` or `RATE_LIMIT_BROADCASTS` allows.',
+    remedy:
+      'Wait for `Retry-After` seconds; `RateLimit` tells with each answer what is left. Behind a proxy, name it in `TRUSTED_PROXIES`: else all its clients are one address.',
+  },
   DATABASE_UNAVAILABLE: {
     message: 'The database cannot be reached; try again shortly',
     retryable: true,
@@ -170,7 +204,7 @@ export const catalogue = {
     message: 'The database is busy; try again shortly',
     retryable: true,
     cause:
-      'All connections of the pool are in use and its queue is full, a lock was not to be had, or a statement took too long.',
+      'All connections of the pool are in use and waiting for one would take longer than `SHED_QUEUE_MS`, or its queue is full; a lock was not to be had, or a statement took too long.',
     remedy: 'Retry after `Retry-After` seconds; operators look at slow statements and `DB_POOL_SIZE`.',
   },
   COMMIT_UNKNOWN: {
@@ -190,6 +224,14 @@ export const catalogue = {
     retryable: true,
     cause: 'Clients that are slow to take large answers hold `OUTGOING_MB` of memory already.',
     remedy: 'Retry after `Retry-After` seconds, or read pages (`?limit=`); operators look at who reads so slowly.',
+  },
+  OVERLOADED: {
+    message: 'There is more to do than can be done in time; try again shortly',
+    retryable: true,
+    cause:
+      'The event loop of this instance has been late by more than `SHED_DELAY_MS` for longer than a moment. What it has in memory it answers all the same.',
+    remedy:
+      'Retry after `Retry-After` seconds, later each time; operators look at `energex_http_requests_shed_total`, and add instances.',
   },
   INTERNAL: {
     message: 'Internal server error',

@@ -1,148 +1,21 @@
-import { isIP } from 'node:net';
+import {
+  addresses,
+  choice,
+  codings,
+  integer,
+  keyPrefix,
+  networks,
+  type Option,
+  origins,
+  serverUrl,
+  share,
+  text,
+} from './option-kinds.ts';
 
 /**
- * Every setting of the service: name, type, default, description, in one table, and the kinds of values they have.
- * `docs/configuration.md` holds the same table and a test keeps the two equal. `config.ts` reads them.
+ * Every setting of the service: name, type, default, description, in one table. `docs/configuration.md` holds the same table
+ * and a test keeps the two equal. `option-kinds.ts` has the kinds of values, `config.ts` reads them.
  */
-
-export interface Option<T> {
-  readonly kind: string;
-  readonly default: T;
-  /** Shown in the documentation where the default is not a plain value. */
-  readonly shown?: string;
-  /** Never printed, and `NAME_FILE` may name a file that holds it. */
-  readonly secret?: boolean;
-  readonly description: string;
-  readonly parse: (text: string) => T;
-}
-
-interface Described {
-  readonly secret?: boolean;
-  readonly description: string;
-}
-
-function text<D extends string | undefined>(standard: D, described: Described): Option<string | D> {
-  return { ...described, kind: 'text', default: standard, parse: (given) => given };
-}
-
-function integer(standard: number, least: number, most: number, described: Described): Option<number> {
-  const parse = (given: string): number => {
-    const value = Number(given);
-    if (!/^\d+$/.test(given) || value < least || value > most) {
-      throw new RangeError(`must be a whole number from ${least} to ${most}`);
-    }
-    return value;
-  };
-  return { ...described, kind: `integer, ${least} to ${most}`, default: standard, parse };
-}
-
-function share(standard: number, described: Described): Option<number> {
-  const parse = (given: string): number => {
-    const value = Number(given);
-    if (!/^\d*\.?\d+$/.test(given) || value > 1) throw new RangeError('must be a number from 0 to 1');
-    return value;
-  };
-  return { ...described, kind: 'number, 0 to 1', default: standard, parse };
-}
-
-function choice<const C extends string>(standard: C, choices: readonly C[], described: Described): Option<C> {
-  const parse = (given: string): C => {
-    const chosen = choices.find((each) => each === given);
-    if (chosen === undefined) throw new RangeError(`must be one of ${choices.join(', ')}`);
-    return chosen;
-  };
-  return { ...described, kind: choices.join(' or '), default: standard, parse };
-}
-
-function origins(standard: string, described: Described): Option<readonly string[]> {
-  const parse = (given: string): readonly string[] =>
-    given.split(',').map((each) => {
-      const origin = each.trim();
-      if (!URL.canParse(origin) || new URL(origin).origin !== origin.replace(/\/$/, '')) {
-        throw new RangeError('must be a comma-separated list of origins such as https://app.example.com');
-      }
-      return new URL(origin).origin;
-    });
-  return { ...described, kind: 'list of origins', default: parse(standard), shown: standard, parse };
-}
-
-function serverUrl(schemes: readonly string[], described: Described): Option<URL | undefined> {
-  const parse = (given: string): URL => {
-    const parsed = URL.canParse(given) ? new URL(given) : undefined;
-    if (parsed === undefined || !schemes.includes(parsed.protocol.slice(0, -1)) || parsed.hostname === '') {
-      throw new RangeError(`must be a URL that begins with ${schemes.map((each) => `${each}://`).join(' or ')}`);
-    }
-    if (parsed.port === '0') throw new RangeError('must have a port from 1 to 65535');
-    if (![parsed.username, parsed.password, parsed.pathname].every(isDecodable)) {
-      throw new RangeError('must have every % of its user, password and path written as %25');
-    }
-    return parsed;
-  };
-  return { ...described, kind: 'URL', default: undefined, parse };
-}
-
-function addresses(described: Described): Option<readonly Address[] | undefined> {
-  const parse = (given: string): readonly Address[] => {
-    const list = given.split(',').map((each) => addressIn(each.trim()));
-    if (list.includes(undefined))
-      throw new RangeError('must be a comma-separated list such as 10.0.0.1:26379,[::1]:26379');
-    return list.filter((each) => each !== undefined);
-  };
-  return { ...described, kind: 'list of host:port', default: undefined, parse };
-}
-
-function networks(described: Described): Option<readonly string[]> {
-  const parse = (given: string): readonly string[] => {
-    const list = given.split(',').map((each) => each.trim());
-    for (const each of list) {
-      const [address = '', bits = '0', ...more] = each.split('/');
-      const most = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1;
-      if (more.length > 0 || !/^\d{1,3}$/.test(bits) || Number(bits) > most) {
-        throw new RangeError('must be a comma-separated list of addresses and networks such as 127.0.0.1,10.0.0.0/8');
-      }
-    }
-    return list;
-  };
-  return { ...described, kind: 'list of networks', default: [], shown: '', parse };
-}
-
-/** What answers can be compressed in (RFC 9110, section 8.4.1). */
-export const contentCodings = ['br', 'gzip'] as const;
-export type ContentCoding = (typeof contentCodings)[number];
-
-function codings(standard: string, described: Described): Option<readonly ContentCoding[]> {
-  const parse = (given: string): readonly ContentCoding[] => {
-    if (given === 'off') return [];
-    const list = given.split(',').map((each) => contentCodings.find((coding) => coding === each.trim()));
-    const known = list.filter((each) => each !== undefined);
-    if (known.length < list.length || new Set(known).size < known.length) {
-      throw new RangeError(`must be off, or a comma-separated list of ${contentCodings.join(' and ')}`);
-    }
-    return known;
-  };
-  return { ...described, kind: 'list of content codings, or off', default: parse(standard), shown: standard, parse };
-}
-
-function addressIn(given: string): Address | undefined {
-  const [, bracketed, plain, digits] = /^(?:\[([^\]]+)\]|([^\s:[\]]+)):(\d{1,5})$/.exec(given) ?? [];
-  const host = bracketed ?? plain;
-  const port = Number(digits);
-  return host === undefined || port < 1 || port > 65_535 ? undefined : { host, port };
-}
-
-export interface Address {
-  readonly host: string;
-  readonly port: number;
-}
-
-function isDecodable(part: string): boolean {
-  try {
-    decodeURIComponent(part);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 /** Those of OpenTelemetry's specification that need no server of their own. */
 const samplers = [
@@ -160,6 +33,11 @@ export const options = {
   }),
   HOST: text('0.0.0.0', { description: 'Address to listen on.' }),
   PORT: integer(4000, 0, 65_535, { description: 'Port to listen on; 0 takes a free one.' }),
+  INTERNAL_PORT: integer(undefined, 0, 65_535, {
+    description:
+      'A second port for those who run the service. With it `/internal`, `/metrics`, `/livez`, `/readyz` and `/dashboard` are there alone; without it they are on `PORT`.',
+  }),
+  INTERNAL_HOST: text(undefined, { description: 'Address of the second port; without it that of `HOST`.' }),
   REDIS_HOST: text(undefined, {
     description: 'Host of the Redis server. Neither it nor `DB_HOST` set: the embedded default runs.',
   }),
@@ -176,9 +54,32 @@ export const options = {
   }),
   REDIS_SENTINEL_NAME: text('mymaster', { description: 'Name by which the Sentinels know the master.' }),
   REDIS_SENTINEL_PASSWORD: text(undefined, { secret: true, description: 'Password of the Sentinels.' }),
+  REDIS_SENTINEL_USERNAME: text(undefined, { description: 'User at the Sentinels, where they have users (ACL).' }),
   REDIS_CLUSTER_NODES: addresses({
     description:
       'Some nodes of a Redis Cluster, as `host:port,host:port`; the others are found. Instead of `REDIS_HOST` and `REDIS_URL`.',
+  }),
+  REDIS_KEY_PREFIX: keyPrefix({
+    description:
+      'What all keys and channels in Redis begin with, such as `shop:`, so that services with databases of their own can share a Redis. None of them may begin with another.',
+  }),
+  REDIS_TLS: choice('off', ['off', 'on'], {
+    description: 'Whether Redis is reached over TLS; of one server `rediss://` in `REDIS_URL` says the same.',
+  }),
+  REDIS_TLS_CA_FILE: text(undefined, {
+    description:
+      'File (PEM) of the authorities that may have signed the certificate of Redis, instead of the usual ones.',
+  }),
+  REDIS_TLS_CERT_FILE: text(undefined, {
+    description: 'File (PEM) of the certificate that the service shows to Redis, where `tls-auth-clients` wants one.',
+  }),
+  REDIS_TLS_KEY_FILE: text(undefined, { description: 'File (PEM) of the private key of that certificate.' }),
+  REDIS_TLS_SERVERNAME: text(undefined, {
+    description:
+      'Name that the certificate of Redis must have, where that is not the host: the nodes of a cluster tell their addresses.',
+  }),
+  REDIS_SENTINEL_TLS: choice('as-redis', ['as-redis', 'off', 'on'], {
+    description: 'Whether the Sentinels are reached over TLS: as Redis is, or not.',
   }),
   REDIS_TIMEOUT_MS: integer(50, 1, 60_000, {
     description:
@@ -200,9 +101,32 @@ export const options = {
     secret: true,
     description: '`mysql://user:password@host:port/database` instead of the single `DB_` settings.',
   }),
+  DB_TLS: choice('off', ['off', 'on'], {
+    description: 'Whether the database and its replicas are reached over TLS; their certificates are checked.',
+  }),
+  DB_TLS_CA_FILE: text(undefined, {
+    description:
+      'File (PEM) of the authorities that may have signed the certificate of the database, instead of the usual ones.',
+  }),
+  DB_TLS_CERT_FILE: text(undefined, {
+    description:
+      'File (PEM) of the certificate that the service shows to the database, for a user with `REQUIRE X509`.',
+  }),
+  DB_TLS_KEY_FILE: text(undefined, { description: 'File (PEM) of the private key of that certificate.' }),
+  DB_TLS_SERVERNAME: text(undefined, {
+    description:
+      'Name that the certificates of the database and its replicas must have, where that is not the host; needed where that is an address.',
+  }),
   DB_ORIGIN: text(undefined, {
     description:
       "A fixed name of the database, for a proxy that spreads connections over servers with the same data. Without it, entries that were loaded from another server (by MySQL's `server_uuid`, a Galera cluster or a replication group) are not served.",
+  }),
+  DB_REPLICAS: addresses({
+    description:
+      'Read replicas of the database, as `host:port,host:port`, with the user and password of `DB_HOST`. They answer loads once they show all that the cache knows of; see docs/scaling.md.',
+  }),
+  DB_REPLICA_WAIT_MS: integer(100, 1, 10_000, {
+    description: 'How long a load waits for a replica to show the last write before the primary is asked.',
   }),
   DB_POOL_SIZE: integer(10, 1, 1_000, { description: 'Most connections to the database.' }),
   DB_QUEUE_LIMIT: integer(200, 1, 100_000, {
@@ -229,8 +153,44 @@ export const options = {
     description:
       'What `x-internal-secret` of `POST /internal/broadcast` and `GET /internal/stats` must be; without it both answer 403.',
   }),
+  REALTIME_API_SECRET_PREVIOUS: text(undefined, {
+    secret: true,
+    description: 'The one before `REALTIME_API_SECRET`, accepted beside it while it is exchanged.',
+  }),
+  JWT_SECRET: text(undefined, {
+    secret: true,
+    description:
+      'Secret that the backend signs its tokens with (HS256). With it, or with `JWT_JWKS_URL`, who writes needs a token, whose `sub` is the id of the user.',
+  }),
+  JWT_SECRET_PREVIOUS: text(undefined, {
+    secret: true,
+    description: 'The one before `JWT_SECRET`, accepted beside it while it is exchanged.',
+  }),
+  JWT_JWKS_URL: serverUrl(['https', 'http'], {
+    description:
+      'Where the public keys of the tokens are, as a JSON Web Key Set; `http` only on this machine. Instead of `JWT_SECRET`.',
+  }),
+  JWT_JWKS_ALGORITHM: choice('RS256', ['RS256', 'PS256', 'ES256', 'EdDSA'], {
+    description: 'The one algorithm of tokens that are checked with `JWT_JWKS_URL`.',
+  }),
+  JWT_ISSUER: text(undefined, { description: 'What the claim `iss` of tokens must be, if it matters.' }),
+  JWT_AUDIENCE: text(undefined, { description: 'What the claim `aud` of tokens must name, if it matters.' }),
+  ALLOW_OPEN_WRITES: choice('false', ['true', 'false'], {
+    description:
+      'With `true` the service starts in production without `JWT_SECRET` and `JWT_JWKS_URL`: whoever reaches it may write.',
+  }),
   SOCKETS_PER_ADDRESS: integer(1_000, 1, 1_000_000, {
     description: 'Most live connections of one address. Behind a proxy that is not in `TRUSTED_PROXIES` all have one.',
+  }),
+  RATE_LIMIT_READS: integer(0, 0, 1_000_000_000, {
+    description:
+      'Most reads of one address per minute; 0 sets no limit. With a limit all reads take the whole way, each counted in Redis.',
+  }),
+  RATE_LIMIT_WRITES: integer(0, 0, 1_000_000_000, {
+    description: 'Most writes of one address per minute, refused ones included; 0 sets no limit.',
+  }),
+  RATE_LIMIT_BROADCASTS: integer(0, 0, 1_000_000_000, {
+    description: 'Most `POST /internal/broadcast` of one address per minute, refused ones included; 0 sets no limit.',
   }),
   TRUSTED_PROXIES: networks({
     description: 'Proxies in front of the service, as addresses or networks, whose `X-Forwarded-For` is believed.',
@@ -244,6 +204,18 @@ export const options = {
   OUTGOING_MB: integer(512, 1, 65_536, {
     description:
       'Most memory for large answers that clients are slow to take, in MiB; a value that several take counts once.',
+  }),
+  MAX_CONNECTIONS: integer(20_000, 1, 1_000_000, {
+    description:
+      'Most connections of clients at a time on the public port, those for live events included; never more than leave the process 256 of the files that it may open.',
+  }),
+  SHED_DELAY_MS: integer(25, 0, 10_000, {
+    description:
+      'How late the event loop may be for long: beyond it requests are refused with 503 before they cost anything, so that the others are answered in time. 0: never.',
+  }),
+  SHED_QUEUE_MS: integer(100, 0, 60_000, {
+    description:
+      'How long requests may wait for a connection to the database for long: beyond it those that need one are refused with 503. 0: never.',
   }),
   SEND_STALL_MS: integer(30_000, 100, 3_600_000, {
     description: 'How long a client may take no byte of a large answer before it is cut.',
@@ -300,10 +272,18 @@ export const options = {
     secret: true,
     description: 'What lets an operator into `/dashboard`. Without it the dashboard is open, and in production closed.',
   }),
+  OPERATOR_SECRET_PREVIOUS: text(undefined, {
+    secret: true,
+    description: 'The one before `OPERATOR_SECRET`, accepted beside it while it is exchanged.',
+  }),
   METRICS_TOKEN: text(undefined, {
     secret: true,
     description:
       'What `GET /metrics` demands as `Authorization: Bearer ...`; without it everyone who reaches the port may read the metrics.',
+  }),
+  METRICS_TOKEN_PREVIOUS: text(undefined, {
+    secret: true,
+    description: 'The one before `METRICS_TOKEN`, accepted beside it while it is exchanged.',
   }),
   OTEL_TRACES_EXPORTER: choice('auto', ['auto', 'otlp', 'none'], {
     description:

@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { Cache } from './cache/cache.ts';
@@ -13,16 +12,22 @@ import type { Follower } from './change-feed/follower.ts';
 import type { Config } from './config.ts';
 import { claimRun, passBarrier, readClaim, settleClaim } from './database/barrier.ts';
 import type { Database } from './database/database.ts';
-import { MysqlDatabase } from './database/mysql.ts';
+import { Incarnation } from './database/incarnation.ts';
+import { openDatabase } from './database/open.ts';
 import { DatabaseOutbox } from './database/outbox.ts';
-import { SqliteDatabase } from './database/sqlite.ts';
 import { withDeadline } from './deadline.ts';
-import { CatalogueError, describeError } from './errors.ts';
 import { buildApp } from './http/app.ts';
+import type { Writes } from './http/body-schemas.ts';
 import { Compression } from './http/compression.ts';
 import { comesFromDashboard } from './http/dashboard/routes.ts';
+import { openInternalListener } from './http/internal-listener.ts';
 import { addInternalRoutes } from './http/internal.ts';
+import { closeApp, listen, portOf } from './http/listener.ts';
+import { limitRequests } from './http/rate-limits.ts';
+import type { RequestCounts } from './http/request-counts.ts';
 import { addResourceRoutes } from './http/resource-routes.ts';
+import { AdmittedDatabase } from './overload/admitted-database.ts';
+import { LoadShedding } from './overload/load-shedding.ts';
 import { Broadcaster } from './realtime/broadcaster.ts';
 import type { EventLog } from './realtime/event-log.ts';
 import { MemoryEventLog } from './realtime/memory-event-log.ts';
@@ -30,17 +35,17 @@ import { Neighbours } from './realtime/neighbours.ts';
 import { EventPublisher } from './realtime/publisher.ts';
 import { roomsOf } from './realtime/rooms.ts';
 import { Sending } from './http/sending.ts';
+import { openTokens } from './http/tokens.ts';
 import { SocketServer } from './realtime/socket-server.ts';
-import { Metrics } from './operations/metrics/metrics.ts';
-import { reportFeed } from './operations/report-feed.ts';
+import { type Observers, openObservers } from './operations/observers.ts';
 import type { ServerStates } from './operations/metrics/servers.ts';
-import { addOperatorRoutes, type Operators, operatorsOf } from './operations/operator-routes.ts';
+import { addOperatorRoutes, callersOf, type Operators, operatorsOf } from './operations/operator-routes.ts';
 import { prepareDatabase } from './operations/preparation.ts';
-import { startTracing, type Tracing } from './operations/tracing/tracing.ts';
-import { addressOf, reportCache } from './operations/report.ts';
 import type { Part } from './operations/workers.ts';
 import { RedisCheckpoint } from './redis/feed-checkpoint.ts';
+import type { Settings } from './options.ts';
 import { reachRedis } from './redis/reach.ts';
+import { RedisCounts } from './redis/request-counts.ts';
 import { RedisStore } from './redis/store.ts';
 import { forgetOldKeys } from './resources/idempotency.ts';
 import { ResourceReader } from './resources/reader.ts';
@@ -69,16 +74,9 @@ export async function startServer(
   const { store, cache, eventLog, checkpoint } = openCache(config, database);
   let draining = false;
 
-  const app = await buildApp({
-    logger: log,
-    logRequests: settings.LOG_REQUESTS === 'true',
-    durationOf: metrics.durationOf,
-    trace: tracing?.traceRequests,
-    origins: settings.FRONTEND_URL,
-    requestTimeoutMs: settings.REQUEST_TIMEOUT_MS,
-    sending: new Sending({ mostBytes: settings.OUTGOING_MB * 1024 * 1024, stallMs: settings.SEND_STALL_MS }),
-    compression: openCompression(config, cache),
-  });
+  const app = await openApp(config, { log, cache, database, metrics, tracing });
+  const internal = openInternalListener(app, settings);
+  limitRequests(app, settings, { resources, counts: countsOf(store) });
   const operators = operatorsOf(settings);
   const neighbours = worker === undefined ? undefined : new Neighbours(worker.folder, worker.number, app.server);
   const sockets = openSockets(app, config, { eventLog, resources, neighbours, operators });
@@ -86,15 +84,24 @@ export async function startServer(
   const feed = openFeedOf(config, { resources, cache, database, checkpoint, events: eventLog });
   const tellsChanges = (): boolean => feed === undefined || feed.state.name === 'refused';
   const changes = tellingWhile(tellsChanges, publisher);
-  for (const resource of resources) {
-    const reader = new ResourceReader(resource, cache, database, settings.LISTS);
-    addResourceRoutes(app, resource, reader, new ResourceWriter(resource, cache, database, changes));
-  }
+  const writes = addResources(app, config, { resources, cache, database, changes });
   const broadcaster = new Broadcaster(cache, resources, publisher, tellsChanges);
-  addInternalRoutes(app, broadcaster, settings.REALTIME_API_SECRET);
+  addInternalRoutes(app, broadcaster, callersOf(settings));
   const state = { isPrepared: preparation.isDone, isDraining: () => draining };
   const isUp = (): boolean => isStoreUp(store);
-  const shown = { cache, store, isUp, database, resources, metrics, operators, state, sockets, worker };
+  const shown = {
+    cache,
+    store,
+    isUp,
+    database,
+    resources,
+    metrics,
+    operators,
+    state,
+    sockets,
+    worker,
+    writes,
+  };
   await addOperatorRoutes(app, settings, shown);
 
   const housekeeping = keepHouse(database);
@@ -106,6 +113,7 @@ export async function startServer(
     await sockets.close();
     neighbours?.close();
     await closeApp(app, settings.SHUTDOWN_TIMEOUT_MS);
+    await internal?.close();
     await publisher.close();
     await cache.close();
     await store.close();
@@ -117,12 +125,13 @@ export async function startServer(
     const servers = serverStatesOf(store, database);
     await metrics.start({ resources, servers, hasFeed: feed !== undefined, memory: cache.memory, sockets });
     void preparation.done.then(() => feed?.start());
-    await listen(app, settings);
+    await internal?.listen();
+    await listen(app, { host: settings.HOST, port: settings.PORT });
   } catch (error) {
     await stop();
     throw error;
   }
-  return { port: portOf(app), stop };
+  return { port: portOf(app.server), internalPort: internal?.port, stop };
 }
 
 export interface ServerParts {
@@ -133,45 +142,79 @@ export interface ServerParts {
 
 export interface RunningServer {
   readonly port: number;
+  /** That of the internal listener, if there is one. */
+  readonly internalPort: number | undefined;
   /** Ends what is in flight, then closes everything. Takes at most `SHUTDOWN_TIMEOUT_MS` and a second. */
   stop(): Promise<void>;
 }
 
 const housekeepingMs = 10 * 60_000;
 const closeDatabaseMs = 500;
-const closeIdleMs = 20;
 const sweepMs = 1_000;
+
+/** The HTTP server, without routes. */
+function openApp(config: Config, parts: AppParts): Promise<FastifyInstance> {
+  const { settings } = config;
+  const { log, cache, database, metrics, tracing } = parts;
+  return buildApp({
+    logger: log,
+    logRequests: settings.LOG_REQUESTS === 'true',
+    durationOf: metrics.durationOf,
+    trace: tracing?.traceRequests,
+    limitsReads: settings.RATE_LIMIT_READS > 0,
+    trustedProxies: settings.TRUSTED_PROXIES,
+    origins: settings.FRONTEND_URL,
+    requestTimeoutMs: settings.REQUEST_TIMEOUT_MS,
+    mostConnections: settings.MAX_CONNECTIONS,
+    sending: new Sending({ mostBytes: settings.OUTGOING_MB * bytesPerMb, stallMs: settings.SEND_STALL_MS }),
+    compression: openCompression(config, cache),
+    shedding: openShedding(settings, database),
+  });
+}
+
+interface AppParts extends Pick<Observers, 'metrics' | 'tracing'> {
+  readonly log: Logger;
+  readonly cache: Cache;
+  readonly database: Database;
+}
+
+/** `undefined` where nothing is refused, however much there is to do. */
+function openShedding(settings: Settings, database: Database): LoadShedding | undefined {
+  const { SHED_DELAY_MS: delayMs, SHED_QUEUE_MS: queueMs } = settings;
+  if (delayMs === 0 && queueMs === 0) return undefined;
+  const isBusy = (): boolean => queueMs > 0 && (database.expectedWaitMs ?? 0) > queueMs;
+  return new LoadShedding(delayMs === 0 ? undefined : delayMs, isBusy, systemClock);
+}
+
+/** Their routes. Returns who may write. */
+function addResources(app: FastifyInstance, { settings }: Config, parts: ResourceParts): Writes {
+  const { resources, cache, changes } = parts;
+  const { SHED_QUEUE_MS: queueMs } = settings;
+  const database = queueMs === 0 ? parts.database : new AdmittedDatabase(parts.database, queueMs);
+  const tokens = openTokens(settings);
+  for (const resource of resources) {
+    const reader = new ResourceReader(resource, cache, database, settings.LISTS);
+    addResourceRoutes(app, resource, reader, new ResourceWriter(resource, cache, database, changes), tokens);
+  }
+  return tokens === undefined ? 'open' : 'token';
+}
+
+interface ResourceParts {
+  readonly resources: readonly Resource[];
+  readonly cache: Cache;
+  readonly database: Database;
+  readonly changes: ChangeSink;
+}
 
 /** Forgets now and then what was kept for clients that try again. */
 function keepHouse(database: Database): NodeJS.Timeout {
   return setInterval(() => void forgetOldKeys(database, new Date()).catch(() => undefined), housekeepingMs).unref();
 }
 
-export function openDatabase({ settings, backend }: Config): Database {
-  if (backend.kind === 'embedded') {
-    try {
-      return new SqliteDatabase({ location: backend.location, queueLimit: settings.DB_QUEUE_LIMIT });
-    } catch (error) {
-      const reason = `EMBEDDED_DATA must name a file for the embedded database, there or to be made: ${describeError(error)}`;
-      throw new CatalogueError('CONFIG_INVALID', { params: { reason }, cause: error });
-    }
-  }
-  return new MysqlDatabase({
-    server: backend.database,
-    origin: settings.DB_ORIGIN,
-    poolSize: settings.DB_POOL_SIZE,
-    queueLimit: settings.DB_QUEUE_LIMIT,
-    connectTimeoutMs: settings.DB_CONNECT_TIMEOUT_MS,
-    acquireTimeoutMs: settings.DB_ACQUIRE_TIMEOUT_MS,
-    statementTimeoutMs: settings.DB_STATEMENT_TIMEOUT_MS,
-    commitTimeoutMs: settings.DB_COMMIT_TIMEOUT_MS,
-  });
-}
-
 /** The store needs the cache to recover, and the cache needs the store: the store is connected once both are there. */
 export function openCache({ settings, backend }: Config, database: Database): OpenedCache {
-  const toCache = (store: CacheStore): Cache =>
-    new Cache(store, new DatabaseOutbox(database), systemClock, {
+  const toCache = (store: CacheStore, outbox = new DatabaseOutbox(database)): Cache =>
+    new Cache(store, outbox, systemClock, {
       leaseMs: settings.LEASE_MS,
       fenceMs: settings.FENCE_MS,
       withoutStore: settings.WRITE_WITHOUT_CACHE,
@@ -195,6 +238,7 @@ export function openCache({ settings, backend }: Config, database: Database): Op
     const eventLog = new MemoryEventLog({ ...bounds, ...clock });
     return { store, cache: toCache(store), eventLog, checkpoint: new MemoryCheckpoint() };
   }
+  const incarnation = new Incarnation(database);
   const store = new RedisStore({
     ...reachRedis(backend.redis, settings.REDIS_CONNECT_TIMEOUT_MS),
     clock: systemClock,
@@ -208,9 +252,9 @@ export function openCache({ settings, backend }: Config, database: Database): Op
       read: () => readClaim(database),
       settle: (generation) => settleClaim(database, generation),
     },
-    origin: () => database.origin,
+    origin: () => incarnation.origin,
   });
-  const cache = toCache(store);
+  const cache = toCache(store, new DatabaseOutbox(database, () => incarnation.look()));
   store.connect();
   return { store, cache, eventLog: store.openEventLog(bounds), checkpoint: new RedisCheckpoint(store) };
 }
@@ -245,29 +289,16 @@ function isStoreUp(store: CacheStore): boolean {
   return !(store instanceof RedisStore) || store.downReason === undefined;
 }
 
+/** Where all instances count together; `undefined` with the embedded default. */
+function countsOf(store: CacheStore): RequestCounts | undefined {
+  return store instanceof RedisStore ? new RedisCounts(store.servers) : undefined;
+}
+
 /** What the gauges of the servers are read from; `undefined` with the embedded default. */
 function serverStatesOf(store: CacheStore, database: Database): ServerStates | undefined {
-  if (!(store instanceof RedisStore && database instanceof MysqlDatabase)) return undefined;
-  return { isRedisUp: () => isStoreUp(store), pool: () => database.connections };
-}
-
-/** Logs, metrics and traces: they hear what the others tell of, and nobody waits for them. */
-async function openObservers(config: Config, log: Logger, worker: Part | undefined): Promise<Observers> {
-  const stopReports = [reportCache(config, log), reportFeed(log)];
-  const metrics = new Metrics(worker);
-  const tracing = await startTracing(config.settings, log);
-  const stop = async (): Promise<void> => {
-    metrics.stop();
-    await tracing?.stop();
-    for (const stopReport of stopReports) stopReport();
-  };
-  return { metrics, tracing, stop };
-}
-
-interface Observers {
-  readonly metrics: Metrics;
-  readonly tracing: Tracing | undefined;
-  readonly stop: () => Promise<void>;
+  const { connections } = database;
+  if (!(store instanceof RedisStore) || connections === undefined) return undefined;
+  return { isRedisUp: () => isStoreUp(store), pool: () => database.connections ?? connections };
 }
 
 function openCompression({ settings }: Config, { memory }: Cache): Compression {
@@ -304,43 +335,7 @@ export interface OpenedCache {
 
 const bytesPerMb = 1024 * 1024;
 
-/** Waits for requests in flight; those that take longer than `timeoutMs` are cut off. */
-async function closeApp(app: FastifyInstance, timeoutMs: number): Promise<void> {
-  const cutOff = setTimeout(() => app.server.closeAllConnections(), timeoutMs);
-  // Closing ends the connections that are idle then. One whose request is answered later was told to stay open.
-  const sendAway = setInterval(() => app.server.closeIdleConnections(), closeIdleMs);
-  try {
-    await app.close();
-  } finally {
-    clearTimeout(cutOff);
-    clearInterval(sendAway);
-  }
-}
-
 /** Waits for `promise`, but not longer than `ms`. */
 function within(ms: number, promise: Promise<void>): Promise<void> {
   return withDeadline(ms, promise, () => undefined);
-}
-
-/** Throws `CatalogueError` `PORT_UNAVAILABLE`. */
-async function listen(app: FastifyInstance, { HOST: host, PORT: port }: Config['settings']): Promise<void> {
-  try {
-    await app.listen({ host, port, listenTextResolver: (url) => `HTTP: listening on ${url}` });
-  } catch (error) {
-    if (!isListenError(error)) throw error;
-    const params = { address: addressOf({ host, port }), reason: describeError(error) };
-    throw new CatalogueError('PORT_UNAVAILABLE', { params, cause: error });
-  }
-}
-
-function portOf(app: FastifyInstance): number {
-  const address: AddressInfo | string | null = app.server.address();
-  return address !== null && typeof address === 'object' ? address.port : 0;
-}
-
-/** `listen` failed because of the address, not because of a bug in the routes. */
-function isListenError(error: unknown): boolean {
-  return (
-    error instanceof Error && 'syscall' in error && (error.syscall === 'listen' || error.syscall === 'getaddrinfo')
-  );
 }

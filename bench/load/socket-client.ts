@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 
 /**
@@ -17,6 +18,12 @@ export class SocketClient {
     this.#socket.on('error', (error) => {
       throw error;
     });
+  }
+
+  /** Resolves once it is connected. */
+  async connected(): Promise<this> {
+    if (this.#socket.connecting) await once(this.#socket, 'connect');
+    return this;
   }
 
   /** Resolves, by a callback that costs nothing, with the status. */

@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fenceTable, placesWith } from '../../src/redis/place.ts';
+import { metaIn, sealed, sumOf } from '../../src/redis/seal.ts';
 import { measureReads } from '../load/wrk.ts';
 import { type Candidate, type Rounds, runRounds, type Sample } from '../rounds.ts';
 import { everyCore, type PinnedProcess } from '../stage/pinned-process.ts';
@@ -37,7 +39,8 @@ const mostRefused = 0.05;
 const connections = 64;
 /** As many as are asked for all the time; they fit into L1 many times over. */
 const hot = 1_000;
-const entriesPerCall = 10_000;
+const placeOf = placesWith('', () => fenceTable);
+const entriesPerCall = 2_000;
 const keptForMs = 3_600_000;
 const bodyBytes = 600;
 
@@ -70,8 +73,18 @@ async function runKeys(stage: Stage, count: number, options: Options): Promise<R
 /** Like that of post 1, which is there. */
 async function addEntries({ redis }: Stage, count: number): Promise<void> {
   const script = readFileSync(join(import.meta.dirname, '../load/entries.lua'), 'utf8');
+  const value = await redis.getBuffer('post:1');
+  const [version, text] = await redis.hmget('{post:1}:guard', 'version', 'meta');
+  if (value === null || !version || !text) throw new Error('post 1 is not cached');
+  const beside = { meta: metaIn(text), loadMs: 1 };
+  const entryOf = (id: number): string[] => {
+    const place = placeOf(`post:${id}`);
+    const own = `${version}post:${id}`;
+    return [own, sealed(place, own, beside), sumOf(place, own, value)];
+  };
   for (let from = 2; from <= count; from += entriesPerCall) {
-    await redis.eval(script, 0, 1, from, Math.min(count, from + entriesPerCall - 1), keptForMs);
+    const ids = Array.from({ length: Math.min(entriesPerCall, count - from + 1) }, (_, nth) => from + nth);
+    await redis.eval(script, 0, 1, from, keptForMs, ...ids.flatMap(entryOf));
   }
 }
 

@@ -1,11 +1,11 @@
 import { writeFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
 import { join } from 'node:path';
-import { createConnection, type RowDataPacket } from 'mysql2/promise';
 import { measurePeak } from '../load/wrk.ts';
 import { type Candidate, type Rounds, runRounds, type Sample } from '../rounds.ts';
 import { loadCore, pin, type PinnedProcess } from '../stage/pinned-process.ts';
-import { startDriver, startService } from '../stage/servers.ts';
+import { addRows } from '../stage/rows.ts';
+import { beginProfile, startDriver, startService } from '../stage/servers.ts';
 import type { Stage } from '../stage/stage.ts';
 import { measureDriver } from './driver.ts';
 import { type Options, type Path, service } from './path.ts';
@@ -52,6 +52,7 @@ async function runMisses(stage: Stage, options: Options): Promise<Rounds> {
     const work = { work: 'item', from: 1, to: asked, concurrency: connections, seconds: options.seconds };
     candidates.push({ name: 'driver', measure: () => measureDriver(stage, driver, work) });
     for (const candidate of candidates) await candidate.measure();
+    beginProfile(servers.values());
     return await runRounds(candidates, options.rounds);
   } finally {
     for (const server of [driver, ...servers.values()]) await server.stop();
@@ -75,35 +76,6 @@ class Ids {
     const paths = Array.from({ length: this.#atOnce }, (_, index) => `/cache/posts/${this.#left + index + 1}\n`);
     writeFileSync(file, paths.join(''));
     return { file, count: this.#atOnce };
-  }
-}
-
-/** Doubles the rows until their ids reach `greatest`; resolves with the greatest id. */
-async function addRows({ environment }: Stage, greatest: number): Promise<number> {
-  const connection = await createConnection({
-    host: environment['DB_HOST'] ?? '',
-    port: Number(environment['DB_PORT']),
-    user: environment['DB_USERNAME'] ?? '',
-    password: environment['DB_PASSWORD'] ?? '',
-    database: environment['DB_DATABASE'] ?? '',
-  });
-  try {
-    for (;;) {
-      const [[row]] = await connection.query<RowDataPacket[]>(
-        'SELECT MAX(id) AS id, COUNT(*) AS rows_there FROM posts',
-      );
-      const [reached, there] = [Number(row?.['id']), Number(row?.['rows_there'])];
-      if (there >= greatest) return there;
-      // With ids of our own: InnoDB leaves gaps when it numbers the rows of a SELECT.
-      const next = Math.min(there, greatest - there);
-      await connection.query(
-        `INSERT INTO posts (id, title, content, user_id, created_at, updated_at)
-         SELECT id + ?, title, content, user_id, created_at, updated_at FROM posts WHERE id <= ?`,
-        [reached, next],
-      );
-    }
-  } finally {
-    await connection.end();
   }
 }
 

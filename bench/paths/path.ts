@@ -7,8 +7,8 @@ export interface Path {
   readonly title: string;
   /** The candidate to which all others are put into relation. */
   readonly base: string;
-  /** The figure that is compared; greater is better, unless it is a time. */
-  readonly figure: 'rate' | 'ms' | 'p99';
+  /** The figure that is compared; greater is better, unless it is a time or a cost. */
+  readonly figure: 'rate' | 'ms' | 'p99' | 'redisCpu';
   readonly targets: readonly Target[];
   run(stage: Stage, options: Options): Promise<Rounds>;
 }

@@ -3,7 +3,16 @@ import { join } from 'node:path';
 import { type Load, measurePeak } from '../load/wrk.ts';
 import { type Candidate, type Rounds, runRounds } from '../rounds.ts';
 import type { PinnedProcess } from '../stage/pinned-process.ts';
-import { hasNginx, peers, startNginx, startPeer, startRaw, startService } from '../stage/servers.ts';
+import {
+  beginProfile,
+  hasNginx,
+  peers,
+  startNginx,
+  startPeer,
+  startRaw,
+  startService,
+  startUncounted,
+} from '../stage/servers.ts';
 import type { Stage } from '../stage/stage.ts';
 import { type Options, type Path, service, type Target } from './path.ts';
 
@@ -20,6 +29,8 @@ interface Read {
   readonly conditional?: true;
   /** In each content coding too, from the same server. */
   readonly isCoded?: true;
+  /** Beside the same service without metrics, to which it is put into relation. */
+  readonly isCounted?: true;
   readonly alone?: true;
 }
 
@@ -39,7 +50,10 @@ const asFastAs = (coding: string): Target => ({
   figure: 'rate',
   least: 1,
 });
+const uncounted = 'without metrics';
 const ahead = peers.filter((peer) => peer !== 'express').map((peer) => atLeast(1, peer));
+/** Of the processor time per request. */
+const countedFor = (most: number): Target => ({ candidate: service, to: uncounted, figure: 'cpu', most });
 const redisCpu = (most: number): Target => ({ candidate: service, figure: 'redisCpu', most });
 
 const reads: readonly Read[] = [
@@ -146,12 +160,30 @@ const reads: readonly Read[] = [
     targets: codings.map((coding) => asFastAs(coding)),
     alone: true,
   },
+  {
+    name: 'metrics-hot',
+    title: 'what metrics cost a hot post',
+    paths: () => ['/cache/posts/1'],
+    connections: 64,
+    isCounted: true,
+    targets: [countedFor(1.03)],
+    alone: true,
+  },
+  {
+    name: 'metrics-uniform',
+    title: 'what metrics cost 10,000 posts uniformly',
+    paths: items,
+    connections: 64,
+    isCounted: true,
+    targets: [countedFor(1.03)],
+    alone: true,
+  },
 ];
 
 export const readPaths: readonly Path[] = reads.map((read) => ({
   name: read.name,
   title: read.title,
-  base: 'raw',
+  base: read.isCounted === true ? uncounted : 'raw',
   figure: 'rate',
   targets: read.targets,
   run: (stage, options) => runRead(stage, read, options),
@@ -159,6 +191,7 @@ export const readPaths: readonly Path[] = reads.map((read) => ({
 
 async function runRead(stage: Stage, read: Read, options: Options): Promise<Rounds> {
   const servers = await openServers(stage, options.checkouts, read.settings);
+  if (read.isCounted === true) servers.set(uncounted, await startUncounted(stage));
   try {
     const first = [...servers.values()][0];
     if (first === undefined) throw new Error('no checkout is given');
@@ -180,7 +213,7 @@ async function runRead(stage: Stage, read: Read, options: Options): Promise<Roun
     if (read.isCoded === true) {
       for (const coding of codings) candidates.push(await codedAnswer(stage, first, load, coding, options));
     }
-    if (process.env['BENCH_PROFILE'] !== undefined) process.kill(first.pid, 'SIGWINCH');
+    beginProfile(servers.values());
     return await runRounds(candidates, options.rounds);
   } finally {
     for (const server of servers.values()) await server.stop();
@@ -264,7 +297,7 @@ async function measure(stage: Stage, server: PinnedProcess, load: Load, seconds:
   };
 }
 
-async function warm(port: number, paths: readonly string[]): Promise<void> {
+export async function warm(port: number, paths: readonly string[]): Promise<void> {
   for (let at = 0; at < paths.length; at += 50) {
     await Promise.all(
       paths.slice(at, at + 50).map(async (path) => (await fetch(`http://127.0.0.1:${port}${path}`)).arrayBuffer()),

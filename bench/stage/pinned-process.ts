@@ -37,7 +37,7 @@ export async function startPinned(
 ): Promise<PinnedProcess> {
   const [program, args] = pinned(core, command);
   const child = spawn(program, args, {
-    env: { PATH: process.env['PATH'], NODE_ENV: 'production', ...environment },
+    env: { PATH: process.env['PATH'], NODE_ENV: 'production', ALLOW_OPEN_WRITES: 'true', ...environment },
     stdio: ['ignore', 'pipe', 'inherit'],
     ...(cwd === undefined ? {} : { cwd }),
   });

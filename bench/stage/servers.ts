@@ -8,15 +8,31 @@ import { root, type Stage } from './stage.ts';
 /** The servers that are measured, each alone on its processor while its turn lasts. */
 
 /** The service as it is deployed; `checkout` is a folder in which it was built. */
-export function startService(stage: Stage, settings: Readonly<Record<string, string>> = {}, checkout = root) {
+export function startService(
+  stage: Stage,
+  settings: Readonly<Record<string, string>> = {},
+  checkout = root,
+  preloads: readonly string[] = [],
+) {
   const profile = process.env['BENCH_PROFILE'];
-  const flags = profile === undefined ? [] : ['--import', join(root, 'bench/stage/profile.ts')];
+  const all = profile === undefined ? preloads : [...preloads, 'bench/stage/profile.ts'];
+  const flags = all.flatMap((file) => ['--import', join(root, file)]);
   const environment = {
     ...stage.environment,
     ...settings,
     ...(profile === undefined ? {} : { BENCH_PROFILE: profile }),
   };
   return startPinned(serverCore, [process.execPath, ...flags, 'dist/main.js', 'serve'], environment, checkout);
+}
+
+/** Where `BENCH_PROFILE` names a folder: from now on the CPU profile of the first of them is written. */
+export function beginProfile([first]: Iterable<PinnedProcess>): void {
+  if (process.env['BENCH_PROFILE'] !== undefined && first !== undefined) process.kill(first.pid, 'SIGWINCH');
+}
+
+/** The service as if it had no metrics. */
+export function startUncounted(stage: Stage): Promise<PinnedProcess> {
+  return startService(stage, {}, root, ['bench/stage/uncounted.ts']);
 }
 
 /** The service with several workers, on all processors. */

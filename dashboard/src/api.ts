@@ -31,7 +31,7 @@ export type Holding = {
   readonly bytes: number;
   readonly limitBytes: number;
   readonly keys: number;
-  readonly evictions?: number;
+  readonly evictions: number;
 };
 export type Usage = { readonly memory: Holding; readonly store: Holding };
 

@@ -2,6 +2,8 @@
  * The metrics of the service in Prometheus' text format, as the page reads them. A scrape is compared with the one before, as
  * Prometheus does it: counters become rates, histograms become quantiles.
  */
+import { quantileOf } from '../../src/operations/metrics/quantile.ts';
+
 export type Labels = Readonly<Record<string, string>>;
 
 export type Scrape = {
@@ -76,10 +78,7 @@ export function groupOf(labels: Labels, by: readonly string[]): string {
   return by.map((label) => labels[label] ?? '').join(' ');
 }
 
-/**
- * A quantile of what a histogram has counted in between, in its unit: linear within a bucket, as `histogram_quantile` of
- * Prometheus. `undefined` when nothing was counted.
- */
+/** A quantile of what a histogram has counted in between, in its unit; `undefined` when nothing was counted. */
 export function quantile(before: Scrape, now: Scrape, name: string, q: number): number | undefined {
   const bounds = new Set((now.series.get(`${name}_bucket`) ?? []).map(({ labels }) => labels['le'] ?? ''));
   const buckets = [...bounds]
@@ -88,17 +87,7 @@ export function quantile(before: Scrape, now: Scrape, name: string, q: number): 
       count: increase(before, now, `${name}_bucket`, (labels) => labels['le'] === le),
     }))
     .toSorted((one, other) => one.le - other.le);
-  const total = buckets.at(-1)?.count ?? 0;
-  if (total === 0) return undefined;
-  const rank = q * total;
-  const at = buckets.findIndex(({ count }) => count >= rank);
-  const bucket = buckets[at];
-  const below = at > 0 ? buckets[at - 1] : undefined;
-  if (bucket === undefined) return undefined;
-  if (bucket.le === Number.POSITIVE_INFINITY) return below?.le;
-  const from = below?.le ?? 0;
-  const within = bucket.count - (below?.count ?? 0);
-  return from + (bucket.le - from) * (within === 0 ? 1 : (rank - (below?.count ?? 0)) / within);
+  return quantileOf(buckets, q);
 }
 
 function keyOf(labels: Labels): string {

@@ -19,6 +19,9 @@ const essentials: readonly Name[] = [
   'DATABASE_URL',
   'FRONTEND_URL',
   'REALTIME_API_SECRET',
+  'JWT_SECRET',
+  'JWT_JWKS_URL',
+  'ALLOW_OPEN_WRITES',
   'WRITE_WITHOUT_CACHE',
   'LOG_LEVEL',
 ];

@@ -44,9 +44,13 @@ const rows: readonly { readonly title: string; readonly panels: readonly Panel[]
         isStat: true,
       },
       {
-        title: 'Audit differences',
-        description: 'Hits that were not what the database held. Anything but 0 is a fault.',
-        series: [[`sum(energex_cache_audit_differences_total{${where}})`, 'differences']],
+        title: 'Wrong or damaged',
+        description:
+          'Hits that were not what the database held: anything but 0 is a fault. Values in Redis that were not what had been stored, and were taken away: another program, or the memory of that server.',
+        series: [
+          [`sum(energex_cache_audit_differences_total{${where}})`, 'wrong'],
+          [`sum(energex_cache_damaged_values_total{${where}})`, 'damaged'],
+        ],
         unit: 'short',
         isStat: true,
       },
@@ -136,6 +140,12 @@ const rows: readonly { readonly title: string; readonly panels: readonly Panel[]
         series: [[`energex_cache_memory_bytes{${where}}`, '{{instance}} {{worker}}']],
         unit: 'bytes',
       },
+      {
+        title: 'Evictions of the in-process tier',
+        description: 'Many a second: what is asked for does not fit into MEMORY_TIER_MB, and comes from Redis.',
+        series: [[rate('energex_cache_memory_evictions_total'), '{{instance}} {{worker}}']],
+        unit: 'short',
+      },
     ],
   },
   {
@@ -163,10 +173,24 @@ const rows: readonly { readonly title: string; readonly panels: readonly Panel[]
         unit: 'reqps',
       },
       {
+        title: 'Refused for overload',
+        description:
+          'Requests that were answered 503 at once, by what was late: the event loop, or connections to the database.',
+        series: [[`sum by (reason) (${rate('energex_http_requests_shed_total')})`, '{{reason}}']],
+        unit: 'reqps',
+      },
+      {
         title: 'Connections to the database',
         description: 'Requests that wait for one are a sign of a pool that is too small, or of slow statements.',
         series: [[`sum by (state) (energex_mysql_pool_connections{${where}})`, '{{state}}']],
         unit: 'short',
+      },
+      {
+        title: 'Loads with read replicas',
+        description:
+          'By who answered: a replica, or the primary because none had come so far, or because nobody knew how far.',
+        series: [[`sum by (answer) (${rate('energex_mysql_replicated_loads_total')})`, '{{answer}}']],
+        unit: 'reqps',
       },
     ],
   },

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { renderAlerts, renderSchema, renderValues } from './chart.ts';
 import { renderClientTypes } from './client-types.ts';
 import { renderConfiguration, renderEssentials } from './configuration.ts';
 import { renderDashboard } from './dashboard.ts';
@@ -7,6 +8,8 @@ import { renderErrors } from './errors.ts';
 import { renderEvents, renderLimits } from './events.ts';
 import { renderMetrics } from './metrics.ts';
 import { renderResources } from './resources.ts';
+import { renderRights } from './rights.ts';
+import { renderScaling, scalingTables } from './scaling.ts';
 import { replaceSection } from './sections.ts';
 import { renderCommonFlags, renderExitCodes, renderVerbList, renderVerbs } from './verbs.ts';
 
@@ -25,12 +28,19 @@ const parts: readonly { readonly file: string; readonly name: string; readonly r
   { file: 'docs/metrics.md', name: 'metrics', render: renderMetrics },
   { file: 'docs/events.md', name: 'events', render: renderEvents },
   { file: 'docs/events.md', name: 'limits', render: renderLimits },
+  { file: 'docs/scaling.md', name: 'rights', render: renderRights },
+  ...scalingTables.map((name) => ({ file: 'docs/scaling.md', name, render: () => renderScaling(name) })),
 ];
 
 /** Files that are generated as a whole. */
 const wholes: readonly { readonly file: string; readonly render: () => string }[] = [
   { file: 'client/src/generated.ts', render: renderClientTypes },
   { file: 'deploy/grafana/energex-cache.json', render: renderDashboard },
+  { file: 'deploy/helm/energex-cache/values.yaml', render: renderValues },
+  { file: 'deploy/helm/energex-cache/values.schema.json', render: renderSchema },
+  { file: 'deploy/helm/energex-cache/files/alerts.yml', render: renderAlerts },
+  // A chart reads its own files only.
+  { file: 'deploy/helm/energex-cache/files/dashboard.json', render: renderDashboard },
 ];
 
 /** The documents that have generated parts, paths from the root of the project. */

@@ -43,6 +43,8 @@ export type CacheEvent =
     }
   | { readonly type: 'invalidate-all'; readonly prefix: string }
   | { readonly type: 'audit'; readonly key: Key; readonly differs: boolean }
+  /** What was under a key was not what had been stored there; it was taken away. */
+  | { readonly type: 'damage'; readonly key: Key }
   | { readonly type: 'outbox'; readonly swept: number }
   /** Nobody waits any more for a store that does not answer in time; closed again when it is up. */
   | { readonly type: 'breaker'; readonly open: boolean; readonly reason: string }

@@ -1,7 +1,8 @@
 import type { Key } from './key.ts';
 import type { HeldEntry } from './memory-tier.ts';
-import type { Answer, Load, Loaded } from './read-through.ts';
-import { StoreUnavailable } from './store.ts';
+import type { Answer } from './answer.ts';
+import type { Load, Loaded } from './read-through.ts';
+import { type Since, StoreUnavailable } from './store.ts';
 
 /**
  * A value that is put together from **segments**: entries of their own, each with its own version, lease and fence. A write
@@ -45,11 +46,11 @@ export interface SegmentSource {
   /** Those that a joined value is made of, by its meta; `undefined` when it is not joined. */
   segmentsOf(meta: string): readonly Key[] | undefined;
   /** See `Load`. */
-  loadSegment(key: Key): Promise<Loaded>;
+  loadSegment(key: Key, since?: Since): Promise<Loaded>;
   /** Which segments there are, and those of `keys` with their values: all at one instant after the call. */
   loadTogether(keys: readonly Key[]): Promise<Together>;
   /** See `Load`. */
-  loadWhole(): Promise<Loaded>;
+  loadWhole(since?: Since): Promise<Loaded>;
   /** `segments` are those of `keys`, in the same order. */
   join(keys: readonly Key[], segments: readonly Segment[]): Loaded;
 }
@@ -90,7 +91,9 @@ export class SegmentComposition implements Composition {
     const keys = meta === undefined ? await this.#source.segments() : this.#source.segmentsOf(meta);
     if (keys === undefined) return undefined;
     this.#known = keys;
-    const answers = await inWindows(keys, (key) => this.#reads.read(key, () => this.#source.loadSegment(key)));
+    const answers = await inWindows(keys, (key) =>
+      this.#reads.read(key, (since) => this.#source.loadSegment(key, since)),
+    );
     const joined = this.#source.join(keys, answers);
     const hits = answers.flatMap(({ outcome }) => (outcome.kind === 'hit' ? [outcome.ttlMs] : []));
     // The whole may be served no longer than any of its segments.

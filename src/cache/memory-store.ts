@@ -1,9 +1,20 @@
 import { LRUCache } from 'lru-cache';
+import { Frontier } from './frontier.ts';
 import { type Inspection, type Looked, matcherOf, shownBytes } from './inspection.ts';
 import { type Key, type KeyName, splitKey } from './key.ts';
 import { Notices } from './notices.ts';
 import { type Bytes, toBuffer } from './rope.ts';
-import type { Acquired, AcquireOptions, CacheStore, Entry, Fill, Filled, Found, VersionClaim } from './store.ts';
+import type {
+  Acquired,
+  AcquireOptions,
+  CacheStore,
+  Commit,
+  Entry,
+  Fill,
+  Filled,
+  Found,
+  VersionClaim,
+} from './store.ts';
 
 /**
  * The store of the embedded default: the protocol in one process, without a server. Everything happens between two
@@ -14,6 +25,7 @@ export class MemoryStore implements CacheStore {
   /** Which slots hang on a name; kept in step by the eviction callback. */
   readonly #members = new Map<KeyName, Set<Key>>();
   readonly #fences = new Map<KeyName, Map<string, number>>();
+  readonly #frontier = new Frontier();
   readonly #notices = new Notices();
   readonly #now: () => number;
   readonly #runId: string;
@@ -74,10 +86,11 @@ export class MemoryStore implements CacheStore {
     }
     const token = this.unique();
     this.#put(key, { ...(stored === undefined ? {} : { entry: stored }), lease: { token, deadline: now + leaseMs } });
-    return { kind: 'lease', token };
+    return { kind: 'lease', token, since: this.#frontier.since };
   }
 
-  async fill(key: Key, token: string, { value, meta, ttlMs, loadMs }: Fill): Promise<Filled> {
+  async fill(key: Key, token: string, { value, meta, ttlMs, loadMs, found }: Fill): Promise<Filled> {
+    if (found !== undefined) this.#frontier.find(found.since, found.position);
     if (this.#isFenced(splitKey(key).name)) return { stored: false, reason: 'fenced' };
     if (this.#slots.get(key)?.lease?.token !== token) return { stored: false, reason: 'lease-lost' };
     this.#put(key, {
@@ -110,12 +123,13 @@ export class MemoryStore implements CacheStore {
     }
   }
 
-  async release(names: readonly KeyName[], token: string): Promise<void> {
+  async release(names: readonly KeyName[], token: string, committed: Commit = 'unknown'): Promise<void> {
     for (const name of names) {
       this.#clear(name);
       this.#fences.get(name)?.delete(token);
       this.#isFenced(name);
     }
+    this.#frontier.note(committed);
   }
 
   async releaseAll(prefix: string): Promise<void> {
@@ -200,7 +214,10 @@ export class MemoryStore implements CacheStore {
     const open = this.#fences.get(name);
     if (open === undefined) return false;
     for (const [token, deadline] of open) {
-      if (deadline <= this.#now()) open.delete(token);
+      if (deadline > this.#now()) continue;
+      open.delete(token);
+      // Its writer died, or does not know whether its COMMIT took effect.
+      this.#frontier.note('unknown');
     }
     if (open.size === 0) this.#fences.delete(name);
     return open.size > 0;

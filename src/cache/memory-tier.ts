@@ -17,11 +17,18 @@ export class MemoryTier {
   readonly #elsewhere = new Map<Key, Elsewhere>();
   /** How many may be remembered until those that are gone are forgotten. */
   #mostElsewhere = leastElsewhere;
+  #evictions = 0;
 
   /** `maxBytes` bounds the sum of the values and of what is kept beside them. */
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
-    this.#entries = new LRUCache<Key, HeldEntry>({ maxSize: maxBytes, sizeCalculation: sizeOf });
+    this.#entries = new LRUCache<Key, HeldEntry>({
+      maxSize: maxBytes,
+      sizeCalculation: sizeOf,
+      dispose: (_held, _key, reason) => {
+        if (reason === 'evict') this.#evictions += 1;
+      },
+    });
   }
 
   /** The entry held for `key`, unless its time to live has run out by `now`. */
@@ -83,6 +90,11 @@ export class MemoryTier {
 
   get size(): number {
     return this.#entries.size;
+  }
+
+  /** How many entries had to make room for others since the start. */
+  get evictions(): number {
+    return this.#evictions;
   }
 }
 

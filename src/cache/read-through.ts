@@ -1,3 +1,4 @@
+import type { Answer } from './answer.ts';
 import { Attachments } from './attachments.ts';
 import type { Audit } from './audit.ts';
 import { cacheChannel, publish, type BypassReason } from './channels.ts';
@@ -12,7 +13,8 @@ import { isAbsent } from './negative.ts';
 import { isRefreshDue } from './refresh-ahead.ts';
 import { type Bytes, toBuffer } from './rope.ts';
 import { SingleFlight } from './single-flight.ts';
-import { StoreUnavailable, type Acquired, type CacheStore, type Entry } from './store.ts';
+import { StoreUnavailable } from './store.ts';
+import type { Acquired, CacheStore, Entry, Position, Since } from './store.ts';
 import { asPartOf, fillTrace, readTrace, traced } from './tracing.ts';
 
 /**
@@ -168,7 +170,7 @@ export class ReadThrough {
     const acquired = await this.#store.acquire(key, this.#options.leaseMs, { renew: true });
     if (acquired.kind !== 'lease') return;
     publish({ type: 'refresh', key });
-    await this.#loadAndFill(key, acquired.token, source);
+    await this.#loadAndFill(key, acquired, source);
   }
 
   async #acquireAndLoad(key: Key, source: Source): Promise<Landing> {
@@ -208,7 +210,7 @@ export class ReadThrough {
         return await this.#composeCurrent(key, acquired.entry, source, askedAt);
       case 'lease':
         if (cacheChannel.hasSubscribers) publish({ type: 'miss', key });
-        return await this.#loadAndFill(key, acquired.token, source);
+        return await this.#loadAndFill(key, acquired, source);
     }
   }
 
@@ -232,24 +234,24 @@ export class ReadThrough {
     return composed.fromCache ? landing : { ...landing, outcome: { kind: 'loaded', stored: true } };
   }
 
-  #loadAndFill(key: Key, token: string, source: Source): Promise<Landing | 'torn'> {
-    return traced(fillTrace, { key }, () => this.#loadThenFill(key, token, source));
+  #loadAndFill(key: Key, lease: Lease, source: Source): Promise<Landing | 'torn'> {
+    return traced(fillTrace, { key }, () => this.#loadThenFill(key, lease, source));
   }
 
-  async #loadThenFill(key: Key, token: string, { load, composition }: Source): Promise<Landing | 'torn'> {
+  async #loadThenFill(key: Key, lease: Lease, { load, composition }: Source): Promise<Landing | 'torn'> {
     const began = this.#clock.now();
     let composed: Loaded | undefined;
     let loaded: Loaded;
     try {
       composed = await composition?.compose(undefined);
-      loaded = composed ?? (await load());
+      loaded = composed ?? (await load(lease.since));
     } catch (error) {
       // The lease is only a courtesy to others; its deadline frees it should this fail too.
-      await this.#store.surrender(key, token).catch(() => undefined);
+      await this.#store.surrender(key, lease.token).catch(() => undefined);
       throw error;
     }
     const isComposed = composed !== undefined;
-    const stored = await this.#fill(key, token, loaded, { isComposed, loadMs: Math.ceil(this.#clock.now() - began) });
+    const stored = await this.#fill(key, lease, loaded, { isComposed, loadMs: Math.ceil(this.#clock.now() - began) });
     if (isComposed && !stored) return 'torn';
     return { value: loaded.value, meta: loaded.meta, outcome: { kind: 'loaded', stored } };
   }
@@ -260,16 +262,18 @@ export class ReadThrough {
    */
   async #fill(
     key: Key,
-    token: string,
+    { token, since }: Lease,
     loaded: Loaded,
     { isComposed, loadMs }: { readonly isComposed: boolean; readonly loadMs: number },
   ): Promise<boolean> {
     const jitter = loaded.expiresTogether === true ? 0 : this.#clock.random() * ttlJitter;
     const ttlMs = Math.ceil(loaded.ttlMs * (1 - jitter));
     const askedAt = this.#clock.now();
+    const { meta, position } = loaded;
     const value = isComposed ? null : toBuffer(loaded.value);
+    const found = position === undefined ? undefined : { since, position };
     try {
-      const filled = await this.#store.fill(key, token, { value, meta: loaded.meta, ttlMs, loadMs });
+      const filled = await this.#store.fill(key, token, { value, meta, ttlMs, loadMs, found });
       if (!filled.stored) {
         publish({ type: 'fill-rejected', key, reason: filled.reason });
         return false;
@@ -279,7 +283,7 @@ export class ReadThrough {
       publish({ type: 'fill-rejected', key, reason: 'store-unavailable' });
       return false;
     }
-    this.#memory.keep(key, { version: token, value: loaded.value, meta: loaded.meta, ttlMs, loadMs }, askedAt);
+    this.#memory.keep(key, { version: token, value: loaded.value, meta, ttlMs, loadMs }, askedAt);
     if (cacheChannel.hasSubscribers) {
       publish({ type: 'fill', key, bytes: value?.length ?? 0, loadMs, negative: isAbsent(loaded) });
     }
@@ -300,8 +304,11 @@ export interface ReadThroughOptions {
   readonly leaseMs: number;
 }
 
-/** Loads the value of one key from the origin, as committed at some instant after the call. */
-export type Load = () => Promise<Loaded>;
+/**
+ * Loads the value of one key from the origin, as committed at some instant after the call; with `since`, at one that is no
+ * earlier than that. `since` is what came with the lease: no fence was open then.
+ */
+export type Load = (since?: Since) => Promise<Loaded>;
 
 export interface Loaded {
   readonly value: Bytes;
@@ -311,22 +318,9 @@ export interface Loaded {
   readonly ttlMs: number;
   /** Without jitter: it is of use only together with others that were loaded with it. */
   readonly expiresTogether?: boolean;
+  /** Where the database stood meanwhile, when `since` did not know. */
+  readonly position?: Position | undefined;
 }
-
-export interface Answer {
-  readonly value: Bytes;
-  readonly meta: string;
-  readonly outcome: Outcome;
-  /** Of a hit, the entry in memory; the in-process tier may have evicted it by now. */
-  readonly held?: HeldEntry | undefined;
-  /** Another request's work gave this answer. */
-  readonly collapsed: boolean;
-}
-
-export type Outcome =
-  | { readonly kind: 'hit'; readonly ttlMs: number }
-  | { readonly kind: 'loaded'; readonly stored: boolean }
-  | { readonly kind: 'bypass'; readonly reason: BypassReason };
 
 export interface Source {
   readonly load: Load;
@@ -334,6 +328,7 @@ export interface Source {
 }
 
 type Settled = Exclude<Acquired, { kind: 'wait' }>;
+type Lease = Extract<Acquired, { kind: 'lease' }>;
 type Landing = Omit<Answer, 'collapsed'>;
 
 /** Entries that were filled together must not expire together. */

@@ -51,8 +51,11 @@ export interface CacheStore {
    */
   fence(names: readonly KeyName[], token: string, fenceMs: number): Promise<void>;
 
-  /** Deletes the values under `names` and all their parts, and opens this writer's own fence. Others may stay closed. */
-  release(names: readonly KeyName[], token: string): Promise<void>;
+  /**
+   * Deletes the values under `names` and all their parts, and opens this writer's own fence. Others may stay closed. Loads
+   * that begin later must show what was committed: `unknown` when that is not said.
+   */
+  release(names: readonly KeyName[], token: string, committed?: Commit): Promise<void>;
 
   /**
    * Deletes the values under all names that begin with `prefix`, with all their parts and leases, as `release` does. What
@@ -107,6 +110,24 @@ export interface Fill {
   readonly ttlMs: number;
   /** Whole milliseconds. */
   readonly loadMs: number;
+  /** Where the database stood when `since`, which came with the lease, did not know. */
+  readonly found?: { readonly since: Since; readonly position: Position } | undefined;
+}
+
+/**
+ * How far the log of a database has come: `STREAM NUMBER`, the number of a commit among those of its stream. Of two
+ * positions in one stream the greater number is the later one.
+ */
+export type Position = string;
+
+/** What was committed behind a fence; `unknown` where in the log of the database that is not known. */
+export type Commit = 'nothing' | 'unknown' | { readonly position: Position };
+
+/** What a load must show: all commits up to `position`; where nobody knows it, what the primary shows. */
+export interface Since {
+  readonly position: Position | undefined;
+  /** The store's own name for what it said, so that it knows for what a position was found. */
+  readonly mark: string;
 }
 
 export type Acquired =
@@ -114,7 +135,7 @@ export type Acquired =
   /** A version that was filled without bytes. */
   | { readonly kind: 'version'; readonly entry: Omit<Entry, 'value'> }
   /** The caller loads, and fills with `token`, which becomes the version of the value. */
-  | { readonly kind: 'lease'; readonly token: string }
+  | { readonly kind: 'lease'; readonly token: string; readonly since: Since }
   /** Another reader is loading. The caller closes the notice, which is heard when that load has ended. */
   | { readonly kind: 'wait'; readonly remainingMs: number; readonly notice: Notice }
   /** A write is committing, or may be: whoever loads now must not fill. */

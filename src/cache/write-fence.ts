@@ -2,7 +2,7 @@ import { type InvalidationSource, publish } from './channels.ts';
 import type { Clock } from './clock.ts';
 import type { KeyName } from './key.ts';
 import type { Outbox } from './outbox.ts';
-import { type CacheStore, StoreUnavailable } from './store.ts';
+import { type CacheStore, type Commit, type Position, StoreUnavailable } from './store.ts';
 
 /**
  * The write path: `docs/consistency.md`, "Write".
@@ -37,7 +37,11 @@ export class WriteFence {
     const token = this.#store.unique();
     let names: readonly KeyName[] = [];
     let recorded = false;
+    let committed: Commit = 'unknown';
     let stopExtending = (): void => undefined;
+    const committedAt: CommittedAt = (position) => {
+      committed = { position };
+    };
     const beforeCommit: BeforeCommit = async (affected, recordInTransaction, inUse) => {
       // A transaction that is tried again may affect other names than the first time; all are released.
       names = [...new Set([...names, ...affected])];
@@ -50,14 +54,14 @@ export class WriteFence {
       stopExtending = this.#extend(names, token);
     };
     try {
-      const result = await transact(beforeCommit);
+      const result = await transact(beforeCommit, committedAt);
       // An extension behind the release would set the fence anew, and nobody would take it away.
       stopExtending();
-      await this.#release(names, token, recorded);
+      await this.#release(names, token, { recorded, committed });
       return result;
     } catch (error) {
       // Unknown: the commit may yet happen, so the fence must stand until no COMMIT can be under way any more.
-      if (!(error instanceof OutcomeUnknown)) await this.#withdraw(names, token);
+      if (!(error instanceof OutcomeUnknown)) await this.#withdraw(names, token, 'nothing');
       throw error;
     } finally {
       stopExtending();
@@ -73,12 +77,13 @@ export class WriteFence {
    */
   async invalidate(
     names: readonly KeyName[],
-    { fenceMs, source = 'broadcast' }: InvalidateOptions = {},
+    { fenceMs, source = 'broadcast', position }: InvalidateOptions = {},
   ): Promise<LiftFence> {
     const { run } = this.#store;
     const token = this.#store.unique();
+    const committed: Commit = position === undefined ? 'unknown' : { position };
     const step = (): Promise<void> =>
-      fenceMs === undefined ? this.#store.release(names, token) : this.#store.fence(names, token, fenceMs);
+      fenceMs === undefined ? this.#store.release(names, token, committed) : this.#store.fence(names, token, fenceMs);
     const reached = (await this.#reach(step)) && (run === undefined || (await this.#isInUse(run)));
     publish({ type: 'invalidate', names, reached, source });
     if (!reached) {
@@ -87,7 +92,7 @@ export class WriteFence {
       await this.#reach(step);
     }
     return async () => {
-      if (fenceMs !== undefined) await this.#withdraw(names, token);
+      if (fenceMs !== undefined) await this.#withdraw(names, token, committed);
     };
   }
 
@@ -126,9 +131,13 @@ export class WriteFence {
   }
 
   /** Tried also when the fence could not be set: the store may be back. */
-  async #release(names: readonly KeyName[], token: string, recorded: boolean): Promise<void> {
+  async #release(
+    names: readonly KeyName[],
+    token: string,
+    { recorded, committed }: { readonly recorded: boolean; readonly committed: Commit },
+  ): Promise<void> {
     if (names.length === 0) return;
-    const reached = await this.#reach(() => this.#store.release(names, token));
+    const reached = await this.#reach(() => this.#store.release(names, token, committed));
     publish({ type: 'release', names, reached });
     // Either the fence still stands or the outbox has the names from the transaction, so nothing is stale; the row is
     // for a server that has lost the fence with its memory. The change is committed and must be acknowledged whatever
@@ -137,8 +146,8 @@ export class WriteFence {
   }
 
   /** Takes the fence away, as well as that goes. */
-  async #withdraw(names: readonly KeyName[], token: string): Promise<void> {
-    if (names.length > 0) await this.#reach(() => this.#store.release(names, token));
+  async #withdraw(names: readonly KeyName[], token: string, committed: Commit): Promise<void> {
+    if (names.length > 0) await this.#reach(() => this.#store.release(names, token, committed));
   }
 
   async #reach(step: () => Promise<void>): Promise<boolean> {
@@ -156,6 +165,8 @@ export interface InvalidateOptions {
   readonly fenceMs?: number;
   /** Who tells of the change; for those who observe. */
   readonly source?: InvalidationSource;
+  /** Where the change stands in the log of the database. */
+  readonly position?: Position | undefined;
 }
 
 /** Takes the fence of an invalidation away. One that cannot be reached runs out by itself. */
@@ -179,7 +190,10 @@ export type BeforeCommit = (
   inUse?: string,
 ) => Promise<void>;
 
-export type Transact<T> = (beforeCommit: BeforeCommit) => Promise<T>;
+/** Says where in the log of the database the commit stands, where that can be learned. */
+export type CommittedAt = (position: Position) => void;
+
+export type Transact<T> = (beforeCommit: BeforeCommit, committedAt: CommittedAt) => Promise<T>;
 
 /** Thrown by a transaction whose COMMIT may or may not have taken effect. */
 export class OutcomeUnknown extends Error {

@@ -1,5 +1,6 @@
 import type { AnyBinlogEvent } from '@vlasky/zongji';
 import { GtidSet, MariadbGtidPosition } from '@vlasky/zongji';
+import { positionOfGtid } from '../database/mysql-positions.ts';
 import type { SqlValue } from '../database/database.ts';
 import { type Change, type Image, type Position, PositionLost, placeOf } from './change-source.ts';
 import { isXa, tablesTouched } from './statements.ts';
@@ -135,11 +136,12 @@ export class BinlogEvents {
     const entry: unknown = Reflect.get(event.tableMap, event.tableId);
     const table = String(Reflect.get(Object(entry), 'tableName'));
     if (!isWhole(event)) return [{ type: 'table', table, reason: 'a row image that is not whole' }];
+    const committed = positionOfGtid(this.#gtid?.gtid ?? '');
     return event.rows.map((row): Change => {
       this.#rows += 1;
       const place = `${this.#begin}.${String(this.#rows).padStart(10, '0')}`;
       const { before, after } = imagesOf(event.getTypeName(), row);
-      return { type: 'row', table, before, after, place };
+      return { type: 'row', table, before, after, place, committed };
     });
   }
 }

@@ -7,6 +7,7 @@ import { withDeadline } from '../deadline.ts';
 import { describeError } from '../errors.ts';
 import { BinlogEvents } from './binlog-events.ts';
 import { type Change, type ChangeSource, type ChangeStream, type Position, PositionLost } from './change-source.ts';
+import { type MysqlServer, reach } from '../database/mysql-reach.ts';
 
 /**
  * The binary log of MySQL 8.0 to 9.7 or MariaDB, read by `@vlasky/zongji` as a replica would.
@@ -74,7 +75,7 @@ export class BinlogSource implements ChangeSource {
 
   async #connect(): Promise<Connection> {
     const { server, timeoutMs } = this.#options;
-    const connection = await createConnection({ ...server, connectTimeout: timeoutMs });
+    const connection = await createConnection({ ...reach(server), connectTimeout: timeoutMs });
     connection.on('error', () => {
       if (this.#connection === connection) this.#forget();
     });
@@ -83,13 +84,7 @@ export class BinlogSource implements ChangeSource {
 }
 
 export interface BinlogOptions {
-  readonly server: {
-    readonly host: string;
-    readonly port: number;
-    readonly user: string;
-    readonly password: string;
-    readonly database: string;
-  };
+  readonly server: MysqlServer;
   /** By which the server tells this reader from its replicas. */
   readonly serverId: number;
   /** Deadline of connecting, and of a question, in milliseconds. */
@@ -109,7 +104,7 @@ class BinlogStream implements ChangeStream {
   private constructor(options: BinlogOptions, tables: readonly string[], from: Position, isMariadb: boolean) {
     const { server, timeoutMs } = options;
     this.#events = new BinlogEvents(server.database, tables, from, isMariadb);
-    this.#reader = new ZongJi({ ...server, ...valuesAsSelected, connectTimeout: timeoutMs });
+    this.#reader = new ZongJi({ ...reach(server), ...valuesAsSelected, connectTimeout: timeoutMs });
     this.#reader.on('error', (error: Error) => this.#fail(toLoss(error)));
     this.#reader.on('binlog', (event: AnyBinlogEvent) => this.#take(event));
   }

@@ -1,3 +1,4 @@
+import type { Position as LogPosition } from '../cache/store.ts';
 import type { SqlValue } from '../database/database.ts';
 
 /**
@@ -45,6 +46,8 @@ export interface RowChange {
   readonly after: Image | null;
   /** Later places in the same log compare greater, as strings; a change that is told of again has the same. */
   readonly place: string;
+  /** Where its commit stands, for those who ask replicas; `undefined` where transactions have no global ids. */
+  readonly committed?: LogPosition | undefined;
 }
 
 /** Rows of the table have changed that cannot be named: TRUNCATE, DDL, a statement, a row image that is not whole. */

@@ -1,6 +1,8 @@
 import type { Cache } from '../cache/cache.ts';
 import { type Clock, pause } from '../cache/clock.ts';
+import { latestOf } from '../cache/frontier.ts';
 import type { KeyName } from '../cache/key.ts';
+import type { Position as LogPosition } from '../cache/store.ts';
 import type { LiftFence } from '../cache/write-fence.ts';
 import type { Database, Row, SqlValue } from '../database/database.ts';
 import type { EventLog, LiveEvent } from '../realtime/event-log.ts';
@@ -60,9 +62,9 @@ export class Effects {
         for (const each of meaning.events) events.push({ ...each, resource, place: row.place });
       }
       isShown ||= shown.size > 0;
-      for await (const found of this.#showing(resource, [...shown])) await this.#invalidate(found);
+      for await (const found of this.#showing(resource, [...shown])) await this.#invalidate(found, rows);
     }
-    const lifts = await this.#invalidate([...names]);
+    const lifts = await this.#invalidate([...names], rows);
     const lost = (resource: Resource): boolean => rows.some((row) => mayCascade(resource, row, cascades));
     await this.#clearThose(lost, 'a foreign key may have changed rows that the log does not tell of');
     const areSeen = await this.#areSeen(events, rows);
@@ -81,11 +83,13 @@ export class Effects {
     return areSeen;
   }
 
-  async #invalidate(names: readonly KeyName[]): Promise<LiftFence[]> {
+  async #invalidate(names: readonly KeyName[], rows: readonly RowChange[]): Promise<LiftFence[]> {
     const { cache, fenceMs } = this.#options;
+    const position = committedIn(rows);
     const lifts: LiftFence[] = [];
     for (let from = 0; from < names.length; from += namesAtOnce) {
-      lifts.push(await cache.invalidate(names.slice(from, from + namesAtOnce), { fenceMs, source: 'feed' }));
+      const some = names.slice(from, from + namesAtOnce);
+      lifts.push(await cache.invalidate(some, { fenceMs, source: 'feed', position }));
     }
     return lifts;
   }
@@ -192,6 +196,11 @@ export class Effects {
     }
     return found;
   }
+}
+
+/** Where the last of their commits stands; `undefined` unless all are known, and of one stream. */
+function committedIn(rows: readonly RowChange[]): LogPosition | undefined {
+  return latestOf(rows.map(({ committed }) => ({ position: committed, mark: '' })))?.position;
 }
 
 export interface EffectsOptions {

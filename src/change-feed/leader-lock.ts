@@ -4,6 +4,7 @@ import type { Clock } from '../cache/clock.ts';
 import { SilentServer } from '../database/mysql-errors.ts';
 import { withDeadline } from '../deadline.ts';
 import { destroy } from './binlog.ts';
+import { type MysqlServer, reach } from '../database/mysql-reach.ts';
 
 /** The port to the election: at any time at most one instance leads. */
 export interface LeaderLock {
@@ -34,7 +35,7 @@ export class DatabaseLock implements LeaderLock {
 
   async acquire(): Promise<Leadership | null> {
     const { server, timeoutMs } = this.#options;
-    const connection = await createConnection({ ...server, connectTimeout: timeoutMs });
+    const connection = await createConnection({ ...reach(server), connectTimeout: timeoutMs });
     connection.on('error', () => undefined);
     try {
       await this.#ask(connection, `SET SESSION wait_timeout = ${idleSeconds}`);
@@ -89,13 +90,7 @@ export class DatabaseLock implements LeaderLock {
 }
 
 export interface DatabaseLockOptions {
-  readonly server: {
-    readonly host: string;
-    readonly port: number;
-    readonly user: string;
-    readonly password: string;
-    readonly database: string;
-  };
+  readonly server: MysqlServer;
   readonly clock: Clock;
   /** Deadline of each question, in milliseconds. More than a second, less than `idleSeconds`. */
   readonly timeoutMs: number;

@@ -4,6 +4,7 @@ import { type Clock, pause } from '../cache/clock.ts';
 import type { Database, Row } from '../database/database.ts';
 import type { Change, ChangeSource, ChangeStream, Image, Position } from './change-source.ts';
 import { destroy } from './binlog.ts';
+import { type MysqlServer, reach } from '../database/mysql-reach.ts';
 
 /**
  * For where the binary log may not be read: triggers on the followed tables write the ids of changed rows into a table, which
@@ -42,7 +43,7 @@ export class TriggerSource implements ChangeSource {
   /** Triggers cannot be made by way of the pool: they are no prepared statements. */
   async #install(tables: readonly string[]): Promise<void> {
     const { server, timeoutMs, shown } = this.#options;
-    const connection = await createConnection({ ...server, connectTimeout: timeoutMs });
+    const connection = await createConnection({ ...reach(server), connectTimeout: timeoutMs });
     connection.on('error', () => undefined);
     try {
       // Who waits for the lock on a table keeps everybody else waiting behind.
@@ -62,13 +63,7 @@ export class TriggerSource implements ChangeSource {
 }
 
 export interface TriggerOptions {
-  readonly server: {
-    readonly host: string;
-    readonly port: number;
-    readonly user: string;
-    readonly password: string;
-    readonly database: string;
-  };
+  readonly server: MysqlServer;
   readonly database: Database;
   /** The columns that matter, by table; of others only the id does. */
   readonly shown: ReadonlyMap<string, readonly string[]>;

@@ -1,5 +1,6 @@
 import { checkConfig, type Environment, readEnvironment, sourceOf } from '../config.ts';
-import { type Option, options } from '../options.ts';
+import type { Option } from '../option-kinds.ts';
+import { options } from '../options.ts';
 import type { Verb } from './verb.ts';
 
 export const configPrint: Verb = {
@@ -37,9 +38,17 @@ function describeSettings(environment: Environment): Described[] {
   return Object.entries(settings).map(([name, value]) => {
     const isSecret = known[name]?.secret === true;
     const isNone = value === undefined || value === '';
-    const told = isNone ? null : isSecret ? hidden : value;
+    const told = isNone ? null : isSecret ? hidden : withoutPassword(value);
     return { name, value: told, shown: toText(told), source: sourceOf(name, environment), isSecret };
   });
+}
+
+/** A URL that is no secret may have one in it all the same. */
+function withoutPassword(value: unknown): unknown {
+  if (!(value instanceof URL)) return value;
+  const shown = new URL(value);
+  if (shown.password !== '') shown.password = 'secret';
+  return shown.href;
 }
 
 function toText(value: unknown): string {

@@ -1,9 +1,10 @@
 import { setTimeout } from 'node:timers/promises';
 import { type Config, loadConfig, readEnvironment } from '../config.ts';
 import { describeError } from '../errors.ts';
-import { state, stream } from '../redis/event-log.ts';
+import { stateBeside, streamKey } from '../redis/event-log.ts';
 import type { Reply } from '../redis/link.ts';
 import { Lookout, type Sight } from '../redis/lookout.ts';
+import type { Place } from '../redis/place.ts';
 import { asArray, asText } from '../redis/replies.ts';
 import type { Output } from './output.ts';
 import { stopOnSignal } from './stop-signal.ts';
@@ -73,10 +74,11 @@ async function follow(config: Config, wishes: Wishes, output: Output, isStopped:
       timeoutMs: settings.REDIS_BULK_TIMEOUT_MS,
     });
     try {
-      const sight = await lookout.seeKey(stream);
+      const sight = await lookout.seeKey(streamKey);
+      const place = lookout.placeOf(streamKey);
       isNew = false;
       while (!isStopped() && !tail.isDone) {
-        if (!(await tail.look(sight))) await setTimeout(lookMs);
+        if (!(await tail.look(sight, place))) await setTimeout(lookMs);
       }
     } catch (error) {
       if (isNew) throw failure(`Redis cannot be asked: ${describeError(error)}`, error);
@@ -110,17 +112,17 @@ class Tail {
   }
 
   /** Prints what is new; whether there may be more. */
-  async look(sight: Sight): Promise<boolean> {
-    const reply = await sight.ask(['HGET', state, 'epoch']);
+  async look(sight: Sight, place: Place): Promise<boolean> {
+    const reply = await sight.ask(['HGET', stateBeside(place), 'epoch']);
     const epoch = reply === null ? '' : asText(reply);
-    if (epoch !== this.#epoch) return await this.#begin(sight, epoch);
-    const entries = asArray(await sight.ask(['XRANGE', stream, `(${this.#offset}-0`, '+', 'COUNT', readAtOnce]));
+    if (epoch !== this.#epoch) return await this.#begin(sight, place, epoch);
+    const entries = asArray(await sight.ask(['XRANGE', place.value, `(${this.#offset}-0`, '+', 'COUNT', readAtOnce]));
     this.#print(entries.map(toLogged));
     return entries.length === readAtOnce;
   }
 
   /** Of the first epoch that is seen only the last events are printed, of later ones all. */
-  async #begin(sight: Sight, epoch: string): Promise<boolean> {
+  async #begin(sight: Sight, { value: stream }: Place, epoch: string): Promise<boolean> {
     const isFirst = this.#epoch === undefined;
     this.#epoch = epoch;
     this.#offset = 0;

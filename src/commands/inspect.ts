@@ -1,13 +1,14 @@
 import type { Key } from '../cache/key.ts';
 import { type Config, loadConfig, readEnvironment } from '../config.ts';
 import { readClaim } from '../database/barrier.ts';
+import { readOrigin } from '../database/incarnation.ts';
 import { describeError } from '../errors.ts';
 import { type Inspection, inspectKey, sizesOf } from '../redis/inspection.ts';
 import { Lookout } from '../redis/lookout.ts';
 import { type KeyMeaning, keyForms, meaningOfKey } from '../resources/key-meaning.ts';
 import { readMeta } from '../resources/meta.ts';
 import { resources } from '../resources/registry.ts';
-import { openDatabase } from '../server.ts';
+import { openDatabase } from '../database/open.ts';
 import { type Grounds, judge, type Verdict } from './key-verdict.ts';
 import { keyOfUrl, type UrlMeaning } from './key-of-url.ts';
 import type { Output } from './output.ts';
@@ -107,7 +108,7 @@ async function learnGrounds(config: Config): Promise<Grounds | undefined> {
   try {
     const claim = await readClaim(database);
     const isClaimed = config.backend.kind === 'servers' && config.backend.redis.kind !== 'cluster';
-    return { claim: isClaimed ? claim : undefined, origin: database.origin };
+    return { claim: isClaimed ? claim : undefined, origin: await readOrigin(database) };
   } catch {
     return undefined;
   } finally {

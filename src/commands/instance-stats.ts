@@ -12,7 +12,7 @@ export interface InstanceStats {
   /** Per second. */
   readonly rates: Readonly<Record<RateName, number>>;
   readonly hitRatio: number | null;
-  readonly latency: { readonly p50Ms: number; readonly p99Ms: number; readonly sampled: number } | null;
+  readonly latency: { readonly p50Ms: number; readonly p99Ms: number; readonly requests: number } | null;
   readonly hottest: readonly { readonly key: string; readonly share: number }[];
   readonly memoryTier: { readonly entries: number; readonly mb: number };
   readonly sockets: number;

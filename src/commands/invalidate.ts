@@ -1,6 +1,5 @@
 import { setTimeout } from 'node:timers/promises';
 import { type CacheEvent, cacheChannel } from '../cache/channels.ts';
-import type { KeyName } from '../cache/key.ts';
 import { StoreUnavailable } from '../cache/store.ts';
 import { type Config, loadConfig, readEnvironment } from '../config.ts';
 import { readClaim } from '../database/barrier.ts';
@@ -9,10 +8,11 @@ import type { EventLog } from '../realtime/event-log.ts';
 import { countNames, inspectKey } from '../redis/inspection.ts';
 import { Lookout } from '../redis/lookout.ts';
 import { prefixesOf } from '../resources/changes.ts';
-import { keyForms, meaningOfKey } from '../resources/key-meaning.ts';
+import { type Invalidation, invalidationOf, keyForms, meaningOfKey } from '../resources/key-meaning.ts';
 import { resources } from '../resources/registry.ts';
 import type { Resource } from '../resources/resource.ts';
-import { type OpenedCache, openDatabase } from '../server.ts';
+import { openDatabase } from '../database/open.ts';
+import type { OpenedCache } from '../server.ts';
 import { keyOfUrl } from './key-of-url.ts';
 import type { Output } from './output.ts';
 import { withCache } from './store-access.ts';
@@ -43,15 +43,8 @@ export const invalidate: Verb = {
   },
 };
 
-/** What goes: single names, and all names that begin with a prefix. */
-export interface Plan {
-  readonly prefixes: readonly string[];
-  /** Behind the prefixes: the list may be filled again once its segments may. */
-  readonly names: readonly KeyName[];
-}
-
 /** Throws `CatalogueError` `USAGE` for what is no key, URL or resource. */
-export async function planFor(argument: string | undefined, all: boolean): Promise<Plan> {
+export async function planFor(argument: string | undefined, all: boolean): Promise<Invalidation> {
   if (all === (argument !== undefined))
     throw usageError('invalidate needs either a key, a URL or a resource, or --all');
   if (argument === undefined) return wholly(resources);
@@ -63,23 +56,14 @@ export async function planFor(argument: string | undefined, all: boolean): Promi
     const forms = [...keyForms(resources), ...resources.map(({ name }) => name)].join(', ');
     throw usageError(`"${argument}" is no key, URL or resource; they are like ${forms}`);
   }
-  const { resource } = meaning;
-  switch (meaning.kind) {
-    case 'row':
-      return { prefixes: [], names: resource.keysAffectedBy(meaning.id) };
-    case 'segment':
-      return { prefixes: [], names: [meaning.name, resource.listKey] };
-    case 'list':
-    case 'page':
-      return { prefixes: [resource.segmentPrefix], names: [resource.listKey] };
-  }
+  return invalidationOf(meaning);
 }
 
-function wholly(those: readonly Resource[]): Plan {
+function wholly(those: readonly Resource[]): Invalidation {
   return { prefixes: those.flatMap(prefixesOf), names: [] };
 }
 
-async function show({ names, prefixes }: Plan, config: Config, output: Output): Promise<void> {
+async function show({ names, prefixes }: Invalidation, config: Config, output: Output): Promise<void> {
   const lookout = openLookout(config);
   try {
     const single = await Promise.all(
@@ -106,7 +90,7 @@ async function show({ names, prefixes }: Plan, config: Config, output: Output): 
   }
 }
 
-async function carryOut(plan: Plan, config: Config, output: Output): Promise<void> {
+async function carryOut(plan: Invalidation, config: Config, output: Output): Promise<void> {
   // Throws for the embedded default.
   const lookout = openLookout(config);
   const database = openDatabase(config);
@@ -126,7 +110,7 @@ async function carryOut(plan: Plan, config: Config, output: Output): Promise<voi
   }
 }
 
-async function takeAway({ prefixes, names }: Plan, { cache }: OpenedCache): Promise<void> {
+async function takeAway({ prefixes, names }: Invalidation, { cache }: OpenedCache): Promise<void> {
   try {
     for (const prefix of prefixes) await cache.invalidateAll(prefix);
   } catch (error) {

@@ -10,7 +10,8 @@ import { addReads } from '../http/resource-routes.ts';
 import { Sending } from '../http/sending.ts';
 import { ResourceReader } from '../resources/reader.ts';
 import type { Resource } from '../resources/resource.ts';
-import { openCache, openDatabase } from '../server.ts';
+import { openDatabase } from '../database/open.ts';
+import { openCache } from '../server.ts';
 
 /** Which key a GET of a URL reads, or why it reads none. */
 export interface UrlMeaning {
@@ -37,9 +38,13 @@ export async function keyOfUrl(url: string, resources: readonly Resource[]): Pro
     // Nobody asks how long it took.
     durationOf: () => ({ observe: () => undefined }),
     trace: undefined,
+    limitsReads: false,
+    shedding: undefined,
+    trustedProxies: [],
     compression: new Compression({ codings: [], leastBytes: 1, clock: systemClock, keepBeside: () => false }),
     origins: config.settings.FRONTEND_URL,
     requestTimeoutMs: config.settings.REQUEST_TIMEOUT_MS,
+    mostConnections: 1,
     sending: new Sending({ mostBytes: 1024 * 1024, stallMs: config.settings.SEND_STALL_MS }),
   });
   let key: Key | undefined;

@@ -1,5 +1,5 @@
 import type { Inspection } from '../redis/inspection.ts';
-import type { KeyMeaning } from '../resources/key-meaning.ts';
+import { type KeyMeaning, wholeTtl } from '../resources/key-meaning.ts';
 
 /** What every version begins with that is served now; `undefined` where that could not be learned. */
 export interface Grounds {
@@ -61,9 +61,8 @@ export function judge(meaning: KeyMeaning, found: Inspection, grounds: Grounds |
   return { state: 'absent', reasons, isTrusted, ageMs };
 }
 
-function contentOf({ kind }: KeyMeaning, { head, bytes }: Inspection): string {
-  const isNegative = kind === 'row' && bytes === 4 && head === 'null';
-  return isNegative
+function contentOf(meaning: KeyMeaning, found: Inspection): string {
+  return saysAbsent(meaning, found)
     ? 'it says that there is no such row: readers get 404'
     : 'readers get it from Redis, or from memory once validated';
 }
@@ -77,15 +76,19 @@ function doubtOn({ version, runId }: Inspection, grounds: Grounds | undefined): 
   if (claim !== undefined && claim.run !== runId) return 'the instances use another Redis than this one';
   const ofClaim = `${runId}.${claim?.generation ?? '0'}.`;
   if (!version.startsWith(ofClaim)) return 'the version is of another claim: another Redis was in use meanwhile';
-  if (!version.startsWith(`${ofClaim}${origin}.`)) return 'the version was loaded from another database server';
+  if (!version.startsWith(`${ofClaim}${origin}.`))
+    return 'the version was loaded from another database: another server, or before a backup was restored';
   return undefined;
 }
 
 /** Of the whole time to live, which jitter shortens by up to this. */
 const mostJitter = 0.1;
 
-function ageOf({ kind, resource: { ttl } }: KeyMeaning, { head, bytes }: Inspection, ttlMs: number): [number, number] {
-  const isNegative = kind === 'row' && bytes === 4 && head === 'null';
-  const whole = isNegative ? ttl.absent : kind === 'row' ? ttl.item : ttl.list;
+function ageOf(meaning: KeyMeaning, found: Inspection, ttlMs: number): [number, number] {
+  const whole = wholeTtl(meaning, saysAbsent(meaning, found));
   return [Math.max(0, Math.round(whole * (1 - mostJitter)) - ttlMs), Math.max(0, whole - ttlMs)];
+}
+
+function saysAbsent({ kind }: KeyMeaning, { head, bytes }: Inspection): boolean {
+  return kind === 'row' && bytes === 4 && head === 'null';
 }

@@ -1,6 +1,6 @@
 import { type Config, loadConfig, readEnvironment } from '../config.ts';
 import { migrate as createTables } from '../database/migrate.ts';
-import { openDatabase } from '../server.ts';
+import { openDatabase } from '../database/open.ts';
 import { usageError, type Verb } from './verb.ts';
 
 export const migrate: Verb = {

@@ -2,7 +2,7 @@ import { type Config, loadConfig, readEnvironment } from '../config.ts';
 import type { Database } from '../database/database.ts';
 import { migrate } from '../database/migrate.ts';
 import { seedPosts, seedUsers } from '../resources/posts/seed.ts';
-import { openDatabase } from '../server.ts';
+import { openDatabase } from '../database/open.ts';
 import { requireLastingData } from './migrate.ts';
 import type { Output } from './output.ts';
 import { withProgress } from './progress.ts';

@@ -1,6 +1,6 @@
 import { setTimeout } from 'node:timers/promises';
 import { fetchStats, linesOf } from './instance-stats.ts';
-import { secretInSettings, urlFlag, urlOf } from './instance-url.ts';
+import { internalUrlFlag, internalUrlOf, secretInSettings } from './instance-url.ts';
 import type { Output } from './output.ts';
 import { stopOnSignal } from './stop-signal.ts';
 import { numberOf, type Verb } from './verb.ts';
@@ -12,12 +12,12 @@ export const top: Verb = {
     'On a terminal the screen is drawn anew; elsewhere, and with `--json`, each look is printed below the one before.',
   ],
   flags: [
-    urlFlag,
+    internalUrlFlag,
     { name: 'interval', value: 'S', description: 'seconds between two looks', standard: '1' },
     { name: 'count', value: 'N', description: 'end after so many looks' },
   ],
   run: async (given) => {
-    const url = urlOf(given);
+    const url = internalUrlOf(given);
     const secret = secretInSettings();
     const intervalMs = 1_000 * numberOf(given, 'interval', { standard: 1, least: 1, most: 3_600 });
     const count = numberOf(given, 'count', { least: 1, most: 1_000_000_000 }) ?? Number.POSITIVE_INFINITY;

@@ -18,6 +18,16 @@ export type Operation = (typeof operations)[number];
 
 export const statementsChannel = channel('energex:database');
 
+/** Who answered a load: a replica, or the primary because none had come so far in time, or because nobody knew how far. */
+export type LoadAnswer = 'replica' | 'behind' | 'unknown';
+export const loadAnswers: readonly LoadAnswer[] = ['replica', 'behind', 'unknown'];
+
+export const loadsChannel = channel('energex:loads');
+
+export function publishLoad(answer: LoadAnswer): void {
+  loadsChannel.publish(answer);
+}
+
 function publish(event: StatementEvent): void {
   statementsChannel.publish(event);
 }

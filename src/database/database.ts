@@ -1,3 +1,5 @@
+import type { Position, Since } from '../cache/store.ts';
+
 /**
  * The port to the database, which holds the truth. `mysql.ts` and `sqlite.ts` implement it;
  * `test/contracts/database.ts` says what both must hold.
@@ -17,18 +19,55 @@ export interface Database extends Queryable {
    */
   readonly origin: string;
 
+  /** `undefined` where there are none. */
+  readonly connections?: Connections;
+
+  /**
+   * How long a request would have to wait for a connection now, as far as can be told, in milliseconds; `undefined` where nobody
+   * waits for one.
+   */
+  readonly expectedWaitMs?: number;
+
   /**
    * Runs `work` between BEGIN and COMMIT, on one connection. Rolls back when it rejects. A deadlock is tried again a few
    * times from the start, so `work` must be repeatable.
    *
-   * `opening` is a constant SELECT that comes first, in one round trip with BEGIN where that can be; `work` gets its rows.
+   * `work` gets the rows of `opening`.
    */
-  transaction<T>(work: (transaction: Queryable, opened: readonly Row[]) => Promise<T>, opening?: string): Promise<T>;
+  transaction<T>(work: Work<T>, options?: TransactionOptions): Promise<T>;
+
+  /**
+   * The rows of a query that loads a value for the cache. With `since` a replica may answer that shows all that `since` asks
+   * for.
+   */
+  load(sql: string, params: readonly SqlValue[], since?: Since): Promise<LoadedRows>;
 
   /** Resolves when the database answers. */
   ping(): Promise<void>;
 
   close(): Promise<void>;
+}
+
+/** How many are used or idle, and how many requests wait for one. */
+export interface Connections {
+  readonly used: number;
+  readonly idle: number;
+  readonly waiting: number;
+}
+
+export type Work<T> = (transaction: Queryable, opened: readonly Row[]) => Promise<T>;
+
+export interface TransactionOptions {
+  /** A constant SELECT that comes first, in one round trip with BEGIN where that can be. */
+  readonly opening?: string;
+  /** Hears where in the log the commit stands, where that can be learned. */
+  readonly committedAt?: (position: Position) => void;
+}
+
+export interface LoadedRows {
+  readonly rows: readonly Row[];
+  /** Where the log stood meanwhile, when `since` did not know; not everywhere can that be learned. */
+  readonly position?: Position | undefined;
 }
 
 export interface Queryable {

@@ -1,12 +1,34 @@
-import { Duplex } from 'node:stream';
 import { createPool, type Pool, type PoolConnection, type ResultSetHeader, type RowDataPacket } from 'mysql2';
 import { OutcomeUnknown } from '../cache/write-fence.ts';
-import { withDeadline } from '../deadline.ts';
 import { CatalogueError } from '../errors.ts';
 import { observed } from './channels.ts';
-import { type Database, type Dialect, type Executed, type Queryable, type Row, type SqlValue } from './database.ts';
+import type {
+  Connections,
+  Database,
+  Dialect,
+  Executed,
+  LoadedRows,
+  Queryable,
+  Row,
+  SqlValue,
+  TransactionOptions,
+  Work,
+} from './database.ts';
+import {
+  addCallers,
+  answerOf,
+  command,
+  discard,
+  prepared,
+  sessionSettings,
+  streamOf,
+  within,
+} from './mysql-connection.ts';
+import { positionOfCommit, tellOfCommits } from './mysql-positions.ts';
 import { readOrigin } from './mysql-origin.ts';
-import { connectionIsGone, errorNumber, isDeadlock, SilentServer, translateError } from './mysql-errors.ts';
+import { WaitingLine } from './waiting-line.ts';
+import { type MysqlServer, reach } from './mysql-reach.ts';
+import { connectionIsGone, errorNumber, isDeadlock, translateError } from './mysql-errors.ts';
 
 /** MySQL takes a placeholder that is cast to UNSIGNED itself for a signed one, which ends at 2^63. */
 export const mysqlDialect: Dialect = {
@@ -31,14 +53,14 @@ export class MysqlDatabase implements Database {
   #origin = '';
   #closed: Promise<void> | undefined;
   #open = 0;
-  #used = 0;
-  #waiting = 0;
+  readonly #line: WaitingLine;
 
   /** Connects to nothing yet: connections are made when they are needed. */
   constructor(options: MysqlOptions) {
     this.#options = options;
+    this.#line = new WaitingLine(options.poolSize, () => performance.now());
     this.#pool = createPool({
-      ...options.server,
+      ...reach(options.server),
       connectionLimit: options.poolSize,
       maxIdle: options.poolSize,
       queueLimit: options.queueLimit,
@@ -73,10 +95,15 @@ export class MysqlDatabase implements Database {
     return this.#withConnection((connection) => this.#on(connection).execute(sql, params));
   }
 
-  async transaction<T>(work: Work<T>, opening?: string): Promise<T> {
+  /** This server alone: see `replicated.ts`. */
+  async load(sql: string, params: readonly SqlValue[]): Promise<LoadedRows> {
+    return { rows: await this.query(sql, params) };
+  }
+
+  async transaction<T>(work: Work<T>, options: TransactionOptions = {}): Promise<T> {
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await this.#withConnection((connection) => this.#transactOnce(connection, work, opening));
+        return await this.#withConnection((connection) => this.#transactOnce(connection, work, options));
       } catch (error) {
         const victim = error instanceof CatalogueError && isDeadlock(error.cause);
         if (!victim || attempt === mostAttempts) throw error;
@@ -94,7 +121,11 @@ export class MysqlDatabase implements Database {
     return this.#closed;
   }
 
-  async #transactOnce<T>(connection: PoolConnection, work: Work<T>, opening: string | undefined): Promise<T> {
+  async #transactOnce<T>(
+    connection: PoolConnection,
+    work: Work<T>,
+    { opening, committedAt }: TransactionOptions,
+  ): Promise<T> {
     const transaction = this.#on(connection);
     let result: T;
     try {
@@ -104,14 +135,17 @@ export class MysqlDatabase implements Database {
       await this.#send(connection, 'ROLLBACK').catch(() => discard(connection));
       throw error;
     }
-    await this.#commit(connection);
+    const position = positionOfCommit(await this.#commit(connection));
+    if (position !== undefined) committedAt?.(position);
     return result;
   }
 
   /** An error that the server sent means that it rolled back; one of the connection means that nobody knows. */
-  async #commit(connection: PoolConnection): Promise<void> {
+  async #commit(connection: PoolConnection): Promise<unknown> {
     try {
-      await observed('mysql', 'COMMIT', () => within(this.#options.commitTimeoutMs, command(connection, 'COMMIT')));
+      return await observed('mysql', 'COMMIT', () =>
+        within(this.#options.commitTimeoutMs, command(connection, 'COMMIT')),
+      );
     } catch (error) {
       if (errorNumber(error) !== undefined && !connectionIsGone(error)) throw translateError(error);
       discard(connection);
@@ -123,18 +157,20 @@ export class MysqlDatabase implements Database {
     return this.#origin;
   }
 
-  /** How many connections are used or idle, and how many requests wait for one. */
-  get connections(): { readonly used: number; readonly idle: number; readonly waiting: number } {
-    return { used: this.#used, idle: Math.max(0, this.#open - this.#used), waiting: this.#waiting };
+  get connections(): Connections {
+    const { used, waiting } = this.#line;
+    return { used, idle: Math.max(0, this.#open - used), waiting };
+  }
+
+  get expectedWaitMs(): number {
+    return this.#line.expectedMs;
   }
 
   async #withConnection<T>(use: (connection: PoolConnection) => Promise<T>): Promise<T> {
     const connection = await this.#acquireCurrent();
-    this.#used += 1;
     try {
-      return await use(connection);
+      return await this.#line.take(() => use(connection));
     } finally {
-      this.#used -= 1;
       connection.release();
     }
   }
@@ -162,17 +198,14 @@ export class MysqlDatabase implements Database {
   /** The wait for a free connection has a deadline of its own; a connection that comes too late goes back. */
   async #acquire(): Promise<PoolConnection> {
     const pending = answerOf<PoolConnection>((done) => this.#pool.getConnection(done));
-    this.#waiting += 1;
     try {
-      return await within(this.#options.acquireTimeoutMs, pending);
+      return await this.#line.wait(within(this.#options.acquireTimeoutMs, pending));
     } catch (error) {
       pending.then(
         (connection) => connection.release(),
         () => undefined,
       );
       throw translateError(error);
-    } finally {
-      this.#waiting -= 1;
     }
   }
 
@@ -181,12 +214,23 @@ export class MysqlDatabase implements Database {
     const { connectTimeoutMs, statementTimeoutMs } = this.#options;
     try {
       await within(connectTimeoutMs, command(connection, sessionSettings(statementTimeoutMs)));
+      if (this.#options.tracksPositions === true) await this.#trackPositions(connection);
       const origin = this.#options.origin ?? (await within(connectTimeoutMs, readOrigin(connection.promise())));
       this.#origin = origin;
       this.#settled.set(connection, origin);
+      this.#options.onConnect?.();
     } catch (error) {
       discard(connection);
       throw new CatalogueError('DATABASE_UNAVAILABLE', { cause: error });
+    }
+  }
+
+  /** A server that does not tell of positions leaves them unknown, and is as good for all else. */
+  async #trackPositions(connection: PoolConnection): Promise<void> {
+    try {
+      await within(this.#options.connectTimeoutMs, command(connection, tellOfCommits));
+    } catch (error) {
+      if (errorNumber(error) === undefined) throw error;
     }
   }
 
@@ -248,18 +292,14 @@ export class MysqlDatabase implements Database {
   }
 }
 
-type Work<T> = (transaction: Queryable, opened: readonly Row[]) => Promise<T>;
-
 export interface MysqlOptions {
-  readonly server: {
-    readonly host: string;
-    readonly port: number;
-    readonly user: string;
-    readonly password: string;
-    readonly database: string;
-  };
+  readonly server: MysqlServer;
   /** Taken for the origin of all data, whichever server a connection leads to. */
   readonly origin?: string | undefined;
+  /** Whether to learn where in the log each commit stands. */
+  readonly tracksPositions?: boolean;
+  /** Called before a new connection is used. */
+  readonly onConnect?: () => void;
   readonly poolSize: number;
   /** How many requests may wait for a connection; one more gets `DATABASE_BUSY` at once. */
   readonly queueLimit: number;
@@ -277,65 +317,3 @@ const clientGraceMs = 500;
 
 /** Of one connection; the least recently used is closed for a new one. */
 const mostStatements = 200;
-
-/** Everything goes as text: the driver would send numbers as doubles, whose text ends in an exponent when they are large. */
-function prepared(
-  sql: string,
-  params: readonly SqlValue[],
-): { sql: string; values: (string | null)[]; rowsAsArray: true } {
-  return { sql, values: params.map((value) => (value === null ? null : String(value))), rowsAsArray: true };
-}
-
-/**
- * The driver is asked by its callbacks: with promises it makes an error for each statement, to have a stack in case of need,
- * which costs as much as a third of the statement.
- */
-function answerOf<T>(ask: (done: (error: Error | null, answer: T) => void) => void): Promise<T> {
-  return new Promise((resolve, reject) => {
-    ask((error, answer) => {
-      if (error === null) resolve(answer);
-      else reject(error);
-    });
-  });
-}
-
-/** A statement that is not prepared, and whose answer says nothing but that it was done. */
-function command(connection: PoolConnection, sql: string): Promise<unknown> {
-  return answerOf((done) => connection.query(sql, done));
-}
-
-/** The driver's stack of an error that nobody foresaw ends at the socket: says who asked, too. */
-function addCallers(error: unknown): void {
-  const { stack = '' } = new Error('here');
-  if (error instanceof Error) error.stack = `${error.stack}${stack.slice(stack.indexOf('\n'))}`;
-}
-
-/** mysql2's own `timeout` begins only once a statement is prepared and sent, so it does not bound the wait for it. */
-function within<T>(ms: number, answer: Promise<T>): Promise<T> {
-  return withDeadline(ms, answer, () => {
-    throw new SilentServer(`no answer within ${ms} ms`);
-  });
-}
-
-/** mysql2's `destroy` takes the connection out of the pool, but leaves the socket open until the server closes it too. */
-function discard(connection: PoolConnection): void {
-  connection.destroy();
-  streamOf(connection)?.destroy();
-}
-
-function streamOf(connection: PoolConnection): Duplex | undefined {
-  return 'stream' in connection && connection.stream instanceof Duplex ? connection.stream : undefined;
-}
-
-/**
- * UTC, strict mode, and the server's own limits. The comments are executed by the one server or the other: MySQL knows
- * `max_execution_time` (milliseconds, SELECT only), MariaDB `max_statement_time` (seconds).
- */
-function sessionSettings(statementTimeoutMs: number): string {
-  const seconds = statementTimeoutMs / 1000;
-  return (
-    `SET time_zone = '+00:00', sql_mode = CONCAT(@@sql_mode, ',STRICT_TRANS_TABLES'), ` +
-    `innodb_lock_wait_timeout = ${Math.max(1, Math.floor(seconds / 2))}` +
-    ` /*M!100100 , max_statement_time = ${seconds} */ /*!80000 , max_execution_time = ${statementTimeoutMs} */`
-  );
-}

@@ -6,9 +6,12 @@ import type { Database, Queryable } from './database.ts';
 /** The outbox as a table beside the data, so that a name can be recorded in the transaction that makes it stale. */
 export class DatabaseOutbox implements Outbox {
   readonly #database: Database;
+  readonly #before: () => Promise<void>;
 
-  constructor(database: Database) {
+  /** `before` comes before each sweep: each second, and before a store is trusted. */
+  constructor(database: Database, before = async (): Promise<void> => undefined) {
     this.#database = database;
+    this.#before = before;
   }
 
   async record(names: readonly KeyName[]): Promise<void> {
@@ -16,6 +19,7 @@ export class DatabaseOutbox implements Outbox {
   }
 
   async sweep(invalidate: (names: readonly KeyName[]) => Promise<Reached>): Promise<number> {
+    await this.#before();
     const { integer } = this.#database.dialect;
     const select = `SELECT id, cache_key FROM cache_outbox WHERE id > ${integer} ORDER BY id LIMIT ${batchSize}`;
     let swept = 0;

@@ -6,9 +6,12 @@ import {
   type Database,
   type Dialect,
   type Executed,
+  type LoadedRows,
   type Queryable,
   type Row,
   type SqlValue,
+  type TransactionOptions,
+  type Work,
 } from './database.ts';
 
 /**
@@ -41,7 +44,12 @@ export class SqliteDatabase implements Database {
     return this.#alone(() => observed('sqlite', sql, async () => this.#execute(sql, params)));
   }
 
-  transaction<T>(work: (transaction: Queryable, opened: readonly Row[]) => Promise<T>, opening?: string): Promise<T> {
+  /** There is one database, so it shows everything. */
+  async load(sql: string, params: readonly SqlValue[]): Promise<LoadedRows> {
+    return { rows: await this.query(sql, params) };
+  }
+
+  transaction<T>(work: Work<T>, { opening }: TransactionOptions = {}): Promise<T> {
     return this.#alone(async () => {
       translating(() => this.#connection.exec('BEGIN IMMEDIATE'));
       try {

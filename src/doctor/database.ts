@@ -11,6 +11,8 @@ import { examineSkew } from './clock-skew.ts';
 import { fail, type Finding, ok, warn } from './finding.ts';
 import { examineRights } from './database-rights.ts';
 import { examineTables } from './database-tables.ts';
+import { adviceOnTls, examineTls } from './database-tls.ts';
+import { examineReplicas } from './replicas.ts';
 
 /** What a MySQL or MariaDB server tells: version, settings, grants, tables, clock, what waits in the outbox. */
 export async function examineDatabase(
@@ -28,9 +30,11 @@ export async function examineDatabase(
     ok('mysql.connect', `the database answers at ${address.host}:${address.port} as ${known.account}`),
     examineVersion(known.version),
     ...examineServer(known, settings),
+    await examineTls(database, address, settings),
     ...tables,
     ...(await examineRights(database, { resources, account: known.account, schema: address.database })),
     ...(await examineFeed(database, { address, settings, resources })),
+    ...(await examineReplicas(database, settings, address)),
     ...(await examineOutbox(database)),
     ...(await examineClaim(database, run)),
     await examineTime(database, now),
@@ -73,9 +77,14 @@ function adviceOn(error: unknown, { host, port, user, database }: DatabaseAddres
     finding: `the database cannot be used: ${describeError(cause)}`,
     meaning: 'Cached entries are still served; everything else is answered 503.',
   };
+  const ofTls = adviceOnTls(describeError(cause));
+  if (ofTls !== undefined) return fail('mysql.connect', { ...trouble, remedy: ofTls });
   if (accessDenied.has(number)) {
     const sql = `CREATE USER IF NOT EXISTS '${user}'@'%' IDENTIFIED BY '...'; GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, REFERENCES ON \`${database}\`.* TO '${user}'@'%';`;
-    return fail('mysql.connect', { ...trouble, remedy: `${sql}   -- or the right DB_USERNAME and DB_PASSWORD` });
+    return fail('mysql.connect', {
+      ...trouble,
+      remedy: `${sql}   -- or the right DB_USERNAME and DB_PASSWORD; with REQUIRE X509 also DB_TLS, DB_TLS_CERT_FILE and DB_TLS_KEY_FILE`,
+    });
   }
   if (number === unknownDatabase) {
     const sql = `CREATE DATABASE \`${database}\` CHARACTER SET utf8mb4;`;

@@ -1,10 +1,10 @@
 import { existsSync, statSync } from 'node:fs';
 import { checkConfig, type Environment } from '../config.ts';
 import { resources } from '../resources/registry.ts';
-import { openDatabase } from '../server.ts';
+import { openDatabase } from '../database/open.ts';
 import { examineDatabase } from './database.ts';
 import { type Finding, ok, warn } from './finding.ts';
-import { examinePort } from './port.ts';
+import { examinePorts } from './port.ts';
 import { examineRedis } from './redis.ts';
 import { examineSettings } from './settings.ts';
 
@@ -14,7 +14,7 @@ export async function examine(environment: Environment, now: () => number): Prom
   const { settings, backend } = checked;
   const findings = [...examineSettings(checked), ...examineEnvironmentFile()];
   if (backend === undefined) return findings;
-  findings.push(await examinePort(settings));
+  findings.push(...(await examinePorts(settings)));
   if (backend.kind === 'embedded') return findings;
   const redis = await examineRedis(backend.redis, settings, now);
   findings.push(...redis.findings);

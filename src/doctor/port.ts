@@ -6,8 +6,19 @@ import { fail, type Finding, ok, warn } from './finding.ts';
 const id = 'port';
 const healthTimeoutMs = 2_500;
 
+/** Of both ports, where there are two. */
+export async function examinePorts(settings: Settings): Promise<Finding[]> {
+  const { HOST, INTERNAL_HOST = HOST, INTERNAL_PORT } = settings;
+  const found = [await examinePort(settings)];
+  if (INTERNAL_PORT !== undefined) {
+    const { id: _id, ...finding } = await examinePort({ HOST: INTERNAL_HOST, PORT: INTERNAL_PORT });
+    found.push({ id: 'internal-port', ...finding });
+  }
+  return found;
+}
+
 /** Whether the service could listen; where somebody does already, whether that is an instance of it. */
-export async function examinePort({ HOST: host, PORT: port }: Settings): Promise<Finding> {
+export async function examinePort({ HOST: host, PORT: port }: Pick<Settings, 'HOST' | 'PORT'>): Promise<Finding> {
   const where = `${host.includes(':') ? `[${host}]` : host}:${port}`;
   const error = await tryToListen(host, port);
   if (error === undefined) return ok(id, port === 0 ? 'PORT is 0: a free one is taken' : `${where} is free`);

@@ -1,4 +1,4 @@
-import type { Address } from '../options.ts';
+import type { Address } from '../option-kinds.ts';
 import type { RedisAddress } from '../config.ts';
 import { describeError } from '../errors.ts';
 import { Lookout, type LookoutOptions } from '../redis/lookout.ts';
@@ -50,8 +50,13 @@ interface Told {
 
 async function askSentinel({ host, port }: Address, address: ByName, options: LookoutOptions): Promise<Told> {
   const at = `${host}:${port}`;
-  const { sentinelPassword: password } = address;
-  const lookout = new Lookout({ kind: 'single', host, port, ...(password === undefined ? {} : { password }) }, options);
+  const { sentinelUsername: username, sentinelPassword: password, sentinelTls: tls } = address;
+  const access = {
+    ...(username === undefined ? {} : { username }),
+    ...(password === undefined ? {} : { password }),
+    ...(tls === undefined ? {} : { tls }),
+  };
+  const lookout = new Lookout({ kind: 'single', host, port, ...access }, options);
   try {
     const sight = await lookout.see('');
     const reply = await sight.ask(['SENTINEL', 'get-master-addr-by-name', address.master]);

@@ -1,8 +1,10 @@
 import type { RedisAddress } from '../config.ts';
 import type { Settings } from '../options.ts';
-import type { Command, Reply } from '../redis/link.ts';
+import { describeError } from '../errors.ts';
 import type { Sight } from '../redis/lookout.ts';
 import { asArray, asText } from '../redis/replies.ts';
+import { checks, missingRights, type Realm, rightsOf, rightsScript } from '../redis/rights.ts';
+import { resources } from '../resources/registry.ts';
 import { examineSkew } from './clock-skew.ts';
 import { fail, type Finding, ok, warn, withText } from './finding.ts';
 import { cliFor } from './redis-connection.ts';
@@ -17,7 +19,7 @@ export async function examineServer(
   const cli = cliFor(address, own);
   const where = own === '' ? '' : `${own}: `;
   // It knows hardly any command of what follows.
-  if (info.get('redis_mode') === 'sentinel') return [examineRole(info, address, cli)];
+  if (modeOf(info) === 'sentinel') return [examineRole(info, address, cli)];
   const findings = [
     ok('redis.connect', `Redis answers${own === '' ? '' : ` at ${own}`}`),
     examineVersion(info),
@@ -26,7 +28,7 @@ export async function examineServer(
     examinePolicy(info, cli),
     ...(await examinePersistence(sight, info, cli)),
     ...(await examineReplicas(sight, info, cli)),
-    ...(await examineRights(sight)),
+    ...(await examineRights(sight, address)),
     await examineLatency(sight, settings),
     await examineTime(sight, now),
   ];
@@ -40,6 +42,11 @@ async function readInfo(sight: Sight): Promise<Info> {
   return new Map(Array.from(text.matchAll(/^(\w+):(.*?)\r?$/gm), ([, name = '', value = '']) => [name, value]));
 }
 
+/** Valkey has another name for it. */
+function modeOf(info: Info): string | undefined {
+  return info.get('redis_mode') ?? info.get('server_mode');
+}
+
 /** What the master calls the end of this connection: its own address. */
 async function addressOf(sight: Sight): Promise<string> {
   const reply = await sight.ask(['CLIENT', 'INFO']).catch(() => null);
@@ -51,6 +58,9 @@ const oldestMajor = 7;
 function examineVersion(info: Info): Finding {
   const id = 'redis.version';
   const version = info.get('redis_version') ?? 'unknown';
+  // Valkey also tells of the Redis that it was made from.
+  const valkey = info.get('valkey_version');
+  if (valkey !== undefined) return ok(id, `Valkey ${valkey}`);
   if (Number.parseInt(version, 10) >= oldestMajor) return ok(id, `Redis ${version}`);
   return warn(id, {
     finding: `Redis ${version}; the tests run on ${oldestMajor}.0 and newer`,
@@ -61,14 +71,14 @@ function examineVersion(info: Info): Finding {
 
 function examineRole(info: Info, address: RedisAddress, cli: string): Finding {
   const id = 'redis.role';
-  if (info.get('redis_mode') === 'sentinel') {
+  if (modeOf(info) === 'sentinel') {
     return fail(id, {
       finding: 'it is a Sentinel, which holds no keys',
       meaning: 'Nothing is cached.',
       remedy: 'REDIS_SENTINELS=host:port,... REDIS_SENTINEL_NAME=...   # instead of REDIS_HOST',
     });
   }
-  if (info.get('redis_mode') === 'cluster' && address.kind !== 'cluster') {
+  if (modeOf(info) === 'cluster' && address.kind !== 'cluster') {
     return fail(id, {
       finding: 'it is a node of a cluster, and the settings name it as a single server',
       meaning: 'Keys of other nodes are refused, so hardly anything is cached.',
@@ -161,47 +171,41 @@ async function examineReplicas(sight: Sight, info: Info, cli: string): Promise<F
   ];
 }
 
-/** What the service sends, itself and from its scripts. */
-const needed: readonly Command[] = [
-  ['EVALSHA', 'x', '1', 'post:1'],
-  ['EVAL', 'x', '1', 'post:1'],
-  ['GET', 'post:1'],
-  ['SET', 'post:1', 'x'],
-  ['SETRANGE', '{posts:all}:guard:bytes:x', '0', 'x'],
-  ['RENAME', '{posts:all}:guard:bytes:x', 'posts:all'],
-  ['DEL', 'post:1', '{post:1}:guard'],
-  ['PEXPIRE', 'post:1', '1'],
-  ['PTTL', 'post:1'],
-  ['HMGET', '{post:1}:guard', 'version'],
-  ['HSET', 'energex:fences', 'x', 'x'],
-  ['XADD', 'energex:events', '*', 'x', 'x'],
-  ['XRANGE', 'energex:events', '-', '+'],
-  ['SCAN', '0'],
-  ['INFO'],
-  ['PUBLISH', 'energex:wake:x', 'x'],
-  ['SUBSCRIBE', 'energex:wake:x'],
-];
-
-/** Redis says of each whether the user may (`ACL DRYRUN`, since 7.0). Who may not even ask that is asked nothing. */
-async function examineRights(sight: Sight): Promise<Finding[]> {
+/** The user asks what it may do itself, by a script, which needs no right beyond those that the service needs. */
+async function examineRights(sight: Sight, address: RedisAddress): Promise<Finding[]> {
   const id = 'redis.rights';
-  let user: string;
-  let replies: readonly Reply[];
+  const user = address.username ?? 'default';
+  const realm = realmOf(address);
+  const asked = checks(realm);
+  let missing: readonly string[];
   try {
-    user = asText(await sight.ask(['ACL', 'WHOAMI']));
-    replies = await sight.askAll(needed.map((command): Command => ['ACL', 'DRYRUN', user, ...command]));
-  } catch {
-    return [];
+    const words = JSON.stringify(asked.map((each) => each.words));
+    const answers = asText(await sight.ask(['EVAL', rightsScript.text, '0', words]));
+    if (answers === '') return [];
+    missing = missingRights(asked, answers);
+  } catch (error) {
+    // It may be that it does not run scripts now; that is told elsewhere.
+    if (!describeError(error).startsWith('NOPERM')) return [];
+    missing = ['+eval'];
   }
-  const missing = needed.filter((_, index) => asText(replies[index]) !== 'OK').map(([command]) => command);
   if (missing.length === 0) return [ok(id, `user ${user} may do what is needed`)];
   return [
     fail(id, {
-      finding: `user ${user} may not ${missing.join(', ')} on the keys and channels of the service`,
+      finding: `user ${user} lacks ${missing.join(' ')}`,
       meaning: 'Steps of the cache fail, and the service does not use Redis.',
-      remedy: `redis-cli ACL SETUSER ${user} '~post*' '~{post*' '~energex:*' '~{energex:*' '&energex:*' +@all -@dangerous +info +scan`,
+      remedy: `redis-cli ACL SETUSER ${user} ${rightsOf(realm).map(quoted).join(' ')}   # all that is needed, and no more`,
     }),
   ];
+}
+
+/** For a shell, to which these mean something. */
+function quoted(word: string): string {
+  return /[*&{}|]/.test(word) ? `'${word}'` : word;
+}
+
+/** The names of the keys of all resources begin with these words. */
+export function realmOf({ kind, prefix = '' }: RedisAddress): Realm {
+  return { prefix, isCluster: kind === 'cluster', names: resources.flatMap(({ name, item }) => [item, name]) };
 }
 
 const pings = 5;

@@ -1,4 +1,5 @@
 import { totalmem } from 'node:os';
+import { isLoopback } from '../access-settings.ts';
 import type { Backend, RedisAddress } from '../config.ts';
 import type { Settings } from '../options.ts';
 import { fail, type Finding, ok, warn } from './finding.ts';
@@ -18,6 +19,8 @@ export function examineSettings({
     examineNode(),
     ...(backend === undefined ? [] : [examineBackend(backend, settings)]),
     examineSecret(settings),
+    examineWrites(settings),
+    ...examineLimits(settings),
     examineOrigins(settings),
     ...(backend?.kind === 'servers' ? [examineRedisAccess(backend.redis), examineUser(backend.database.user)] : []),
     ...examineMemory(settings),
@@ -55,7 +58,9 @@ function examineNode(version = process.versions.node): Finding {
 
 function examineBackend(backend: Backend, { NODE_ENV }: Settings): Finding {
   if (backend.kind === 'servers') {
-    return ok('settings.backend', `${describeRedis(backend.redis)}; database at ${at(backend.database)}`);
+    const { prefix } = backend.redis;
+    const keys = prefix === undefined ? '' : `, where all keys begin with ${prefix}`;
+    return ok('settings.backend', `${describeRedis(backend.redis)}${keys}; database at ${at(backend.database)}`);
   }
   const where =
     backend.location === ':memory:' ? 'its data ends with the process' : `its data is in ${backend.location}`;
@@ -77,7 +82,7 @@ function at({ host, port }: { readonly host: string; readonly port: number }): s
 }
 
 const newSecret = 'REALTIME_API_SECRET=$(openssl rand -hex 32)   # the same for the PHP backend';
-const leastSecretLength = 24;
+const leastSecretLength = 32;
 const leastDistinct = 8;
 const wordsInSecrets = /secret|password|change|example|test|token|energex|1234|qwerty/i;
 
@@ -108,6 +113,33 @@ function examineSecret({ REALTIME_API_SECRET: secret, NODE_ENV }: Settings): Fin
   });
 }
 
+function examineWrites({ JWT_SECRET, JWT_JWKS_URL, JWT_JWKS_ALGORITHM, NODE_ENV }: Settings): Finding {
+  const id = 'settings.writes';
+  if (JWT_SECRET !== undefined) return ok(id, 'who writes needs a token, signed with JWT_SECRET (HS256)');
+  if (JWT_JWKS_URL !== undefined) {
+    return ok(id, `who writes needs a token, signed with a key of ${JWT_JWKS_URL.host} (${JWT_JWKS_ALGORITHM})`);
+  }
+  return warn(id, {
+    finding: `writes are open: neither JWT_SECRET nor JWT_JWKS_URL is set${NODE_ENV === 'production' ? ' and NODE_ENV is production' : ''}`,
+    meaning: 'Whoever reaches the port creates, changes and deletes rows in the name of any user.',
+    remedy: 'JWT_SECRET=...   # the secret that the PHP backend signs its tokens with',
+  });
+}
+
+/** Of production alone: who tries things out is alone with the service. */
+function examineLimits({ RATE_LIMIT_WRITES: writes, NODE_ENV }: Settings): Finding[] {
+  if (NODE_ENV !== 'production') return [];
+  const id = 'settings.rate-limits';
+  if (writes > 0) return [ok(id, `an address may write ${writes} times a minute`)];
+  return [
+    warn(id, {
+      finding: 'RATE_LIMIT_WRITES is 0: one address may write as often as it can',
+      meaning: 'Unless something in front of the service sets a limit, one client can keep the database busy.',
+      remedy: 'RATE_LIMIT_WRITES=600 TRUSTED_PROXIES=10.0.0.0/8   # the addresses of the proxies in front',
+    }),
+  ];
+}
+
 function examineOrigins({ FRONTEND_URL: origins, NODE_ENV }: Settings): Finding {
   const id = 'settings.frontend-url';
   const isProduction = NODE_ENV === 'production';
@@ -133,12 +165,6 @@ function examineOrigins({ FRONTEND_URL: origins, NODE_ENV }: Settings): Finding 
     });
   }
   return ok(id, `FRONTEND_URL is ${origins.join(', ')}`);
-}
-
-function isLoopback(host: string): boolean {
-  return (
-    host === 'localhost' || host.endsWith('.localhost') || host === '[::1]' || host === '::1' || host.startsWith('127.')
-  );
 }
 
 function examineRedisAccess(redis: RedisAddress): Finding {

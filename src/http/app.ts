@@ -1,17 +1,21 @@
 import { isUtf8 } from 'node:buffer';
-import { STATUS_CODES } from 'node:http';
-import type { Socket } from 'node:net';
 import cors from '@fastify/cors';
 import helmet from '@fastify/helmet';
 import { fastify, type FastifyBaseLogger, type FastifyInstance, type FastifyRequest, LogController } from 'fastify';
-import type { Outcome } from '../cache/read-through.ts';
-import { CatalogueError, type ErrorCode } from '../errors.ts';
+import type { Outcome } from '../cache/answer.ts';
+import { CatalogueError } from '../errors.ts';
 import type { Compression } from './compression.ts';
+import { boundConnections } from './connection-bound.ts';
 import { FastLane } from './fast-lane.ts';
+import { Gate } from './gate.ts';
+import { LearnedHeaders } from './learned-headers.ts';
 import { acceptAllMethods } from './methods.ts';
 import { type DurationOf, observeRequests } from './request-durations.ts';
-import { answerProblem, problemType, statusOf, toProblem } from './problem.ts';
+import { refuseMalformed } from './malformed.ts';
+import { answerProblem } from './problem.ts';
+import type { LoadShedding } from '../overload/load-shedding.ts';
 import type { Sending } from './sending.ts';
+import { requireHost, serverOptions, tameServer } from './server-options.ts';
 import { compileSchema, toValidationError } from './validation.ts';
 
 declare module 'fastify' {
@@ -20,6 +24,10 @@ declare module 'fastify' {
     sending: Sending;
     compression: Compression;
     fastLane: FastLane;
+    gate: Gate;
+    learnedHeaders: LearnedHeaders;
+    /** From now on each answer tells its client to close the connection. */
+    sendAway: () => void;
   }
   interface FastifyRequest {
     /** What the cache did for this request, for the log. */
@@ -32,12 +40,32 @@ export interface AppOptions {
   readonly logRequests: boolean;
   readonly origins: readonly string[];
   readonly requestTimeoutMs: number;
+  readonly mostConnections: number;
   readonly sending: Sending;
   readonly durationOf: DurationOf;
   /** Adds hooks that see each request; `undefined` when nobody traces them. */
   readonly trace: ((app: FastifyInstance) => void) | undefined;
   readonly compression: Compression;
+  /** `undefined`: nothing is refused, however much there is to do. */
+  readonly shedding: LoadShedding | undefined;
+  /** Each read must be seen by a hook that counts it. */
+  readonly limitsReads: boolean;
+  /** Addresses and networks whose `X-Forwarded-For` is believed. */
+  readonly trustedProxies: readonly string[];
 }
+
+/** What scripts of other origins may read beside what they always may. */
+const readableHeaders = [
+  'ETag',
+  'Cache-Status',
+  'Link',
+  'Location',
+  'Retry-After',
+  'RateLimit',
+  'RateLimit-Policy',
+  'WWW-Authenticate',
+  'Idempotent-Replayed',
+] as const;
 
 const bodyLimitBytes = 256 * 1024;
 const preflightMaxAgeS = 600;
@@ -50,14 +78,10 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     loggerInstance: options.logger,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: bodyLimitBytes,
+    trustProxy: options.trustedProxies.length > 0 && [...options.trustedProxies],
     requestTimeout: options.requestTimeoutMs,
-    // Node looks for requests that are too slow this often.
-    http: {
-      connectionsCheckingInterval: Math.min(1_000, options.requestTimeoutMs),
-      headersTimeout: options.requestTimeoutMs,
-      // Node compares the two before fastify sets its own.
-      requestTimeout: options.requestTimeoutMs,
-    },
+    // Node compares its time-outs before fastify sets its own.
+    http: serverOptions(options.requestTimeoutMs),
     forceCloseConnections: 'idle',
     // A request on a connection that was open before is answered, with `Connection: close`.
     return503OnClosing: false,
@@ -68,7 +92,11 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     frameworkErrors: (error, request, reply) => void answerProblem(error, request, reply.headers(noSniffing)),
     clientErrorHandler: refuseMalformed,
   });
+  boundConnections(app.server, options.mostConnections);
+  tameServer(app.server);
+  app.addHook('onRequest', async ({ raw }) => requireHost(raw));
   app.decorateRequest('cacheResult', undefined);
+  app.decorateRequest('user', undefined);
   app.decorate('sending', options.sending);
   app.decorate('compression', options.compression);
   app.addHook('onClose', async () => options.compression.close());
@@ -87,6 +115,8 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     contentSecurityPolicy: { directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] }, useDefaults: false },
     // The frontend lives on another origin.
     crossOriginResourcePolicy: { policy: 'cross-origin' },
+    // For browsers that do not know `frame-ancestors`.
+    frameguard: { action: 'deny' },
     // Whether there is TLS in front is for the proxy to say.
     strictTransportSecurity: false,
   });
@@ -94,7 +124,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     origin: [...options.origins],
     credentials: true,
     methods: ['GET', 'HEAD', 'POST', 'PUT', 'DELETE'],
-    exposedHeaders: ['ETag', 'Cache-Status', 'Link', 'Location', 'Retry-After', 'Idempotent-Replayed'],
+    exposedHeaders: [...readableHeaders],
     // A browser asks before each read that is conditional, unless it may remember the answer.
     maxAge: preflightMaxAgeS,
     // Left to the routes: see `withCors` of `methods.ts`.
@@ -106,12 +136,29 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   return app;
 }
 
-/** Closed when requests are logged or traced: both are fastify's. What listens for requests when all is ready comes behind it. */
+/** Closed when requests are logged or traced, or reads are limited: that is fastify's. What listens for requests when all is ready comes behind it. */
 function openFastLane(app: FastifyInstance, options: AppOptions): void {
-  const lane = new FastLane({ isOpen: !options.logRequests && options.trace === undefined, ...options });
+  const isOpen = !options.logRequests && !options.limitsReads && options.trace === undefined;
+  const headers = new LearnedHeaders(options.origins);
+  const gate = new Gate({ headers, ...options });
+  const lane = new FastLane({ isOpen, headers, gate, ...options });
+  app.decorate('learnedHeaders', headers);
+  app.decorate('gate', gate);
   app.decorate('fastLane', lane);
-  app.addHook('onReady', async () => lane.attach(app.server));
+  app.addHook('onReady', async () => {
+    gate.attach(app.server);
+    lane.attach(app.server);
+  });
+  let isLeaving = false;
+  app.decorate('sendAway', () => {
+    isLeaving = true;
+    lane.close();
+  });
+  app.addHook('onRequest', async (_request, reply) => {
+    if (isLeaving) reply.header('connection', 'close');
+  });
   app.addHook('preClose', async () => lane.close());
+  app.addHook('onClose', async () => options.shedding?.stop());
 }
 
 /**
@@ -149,25 +196,4 @@ function logRequests(app: FastifyInstance): void {
 /** The pattern, not the URL: ids and query strings do not belong into a log. */
 function routeOf(request: FastifyRequest): string {
   return request.routeOptions.url ?? 'none';
-}
-
-const parserErrors: Readonly<Record<string, ErrorCode>> = {
-  HPE_HEADER_OVERFLOW: 'HEADERS_TOO_LARGE',
-  ERR_HTTP_REQUEST_TIMEOUT: 'REQUEST_TIMEOUT',
-};
-
-/** What is no HTTP never becomes a request; it is answered on the bare socket. */
-function refuseMalformed(error: Error & { code?: string }, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
-    socket.destroy();
-    return;
-  }
-  const code = parserErrors[error.code ?? ''] ?? 'BAD_REQUEST';
-  const body = JSON.stringify(toProblem(new CatalogueError(code)));
-  const status = statusOf(code);
-  socket.end(
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: ${problemType}\r\n` +
-      `Content-Length: ${Buffer.byteLength(body)}\r\n` +
-      `X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n${body}`,
-  );
 }

@@ -2,7 +2,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { constants, crc32, createBrotliCompress, createDeflateRaw } from 'node:zlib';
 import { type Bytes, piecesOf, Rope } from '../cache/rope.ts';
-import type { ContentCoding } from '../options.ts';
+import type { ContentCoding } from '../option-kinds.ts';
 
 /**
  * A body in a content coding, of which only the end differs from answer to answer: its beginning is compressed once, up to the

@@ -1,7 +1,7 @@
 import type { Clock } from '../cache/clock.ts';
 import type { HeldEntry } from '../cache/memory-tier.ts';
 import { type CodedValue, encodeValue } from './coded-value.ts';
-import type { ContentCoding } from '../options.ts';
+import type { ContentCoding } from '../option-kinds.ts';
 import { type Acceptance, Acceptances } from './content-coding.ts';
 import { envelopeHead } from './envelope.ts';
 

@@ -1,5 +1,5 @@
 import Negotiator from 'negotiator';
-import { type ContentCoding, contentCodings } from '../options.ts';
+import { type ContentCoding, contentCodings } from '../option-kinds.ts';
 
 /**
  * Content codings (RFC 9110, section 8.4.1): which of them a client accepts, and the entity tags of what is sent in them.

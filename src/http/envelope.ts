@@ -1,5 +1,5 @@
 import type { FastifyReply } from 'fastify';
-import type { Answer } from '../cache/read-through.ts';
+import type { Answer } from '../cache/answer.ts';
 import { chunksOf } from '../cache/rope.ts';
 import { CatalogueError } from '../errors.ts';
 import { readMeta } from '../resources/meta.ts';

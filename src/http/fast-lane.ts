@@ -1,30 +1,39 @@
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import type { FastReader } from '../cache/held-reads.ts';
 import type { HeldEntry } from '../cache/memory-tier.ts';
+import { isAbsent } from '../cache/negative.ts';
+import type { Answer } from '../cache/answer.ts';
 import type { ResourceReader } from '../resources/reader.ts';
 import type { Resource } from '../resources/resource.ts';
 import type { Compression } from './compression.ts';
+import { type Frame, toFrame } from './answer-text.ts';
 import { codingKnown } from './conditional.ts';
+import type { PageOf } from './envelope.ts';
+import type { Gate } from './gate.ts';
+import { noteReading } from './known-answers.ts';
+import type { LearnedHeaders } from './learned-headers.ts';
+import { sendLoaded } from './loaded-answer.ts';
+import { ask, pageQuery, read, type Readable, type WhatCounts, whatCounts } from './plain-reads.ts';
 import { type Duration, type DurationOf, noteArrival } from './request-durations.ts';
 import type { Sending } from './sending.ts';
-import { type Frame, PreparedAnswer, toFrame } from './prepared-answer.ts';
+import { PreparedAnswer } from './prepared-answer.ts';
 
 /**
- * The fast lane: reads that this process holds are answered in front of fastify, with the very bytes that fastify's routes
- * would answer. All else goes on to fastify: other methods and paths, requests with a body, pages that are not held, what
- * the cache server does not confirm, everything while the server closes.
+ * The fast lane: plain reads are answered in front of fastify, with the very bytes that fastify's routes would answer. All else
+ * goes on to fastify: other methods and paths, requests with a body, everything while the server closes; and, with what was
+ * read already, what is absent, fails, or is loaded and large.
  *
- * The headers that the hooks of the application set (CORS, security) are not known here: they are **learned**, for each
- * origin that is configured and for requests without one, from the first answer that went the whole way. So a hook must
- * set nothing that depends on more than the origin; one that must see every request (a limit of rates) needs the lane
- * closed.
+ * The headers that the hooks of the application set (CORS, security) are not known here: see `learned-headers.ts`. A hook that
+ * must see every request (a limit of rates) needs the lane closed. While there is too much to do, what is not in memory goes
+ * through the gate like all that fastify answers.
  */
 export class FastLane {
-  readonly #origins: ReadonlySet<string | undefined>;
-  readonly #learned = new Map<string | undefined, Frame>();
+  readonly #headers: LearnedHeaders;
+  readonly #frames = new Map<string | undefined, Frame>();
   readonly #served: Served[] = [];
   readonly sending: Sending;
   readonly compression: Compression;
+  readonly gate: Gate;
   readonly #durationOf: DurationOf;
   #isOpen: boolean;
   #keepAliveMs = 0;
@@ -33,8 +42,9 @@ export class FastLane {
     this.sending = options.sending;
     this.compression = options.compression;
     this.#durationOf = options.durationOf;
+    this.gate = options.gate;
     this.#isOpen = options.isOpen;
-    this.#origins = new Set([undefined, ...options.origins]);
+    this.#headers = options.headers;
   }
 
   get isOpen(): boolean {
@@ -49,12 +59,6 @@ export class FastLane {
     });
     const [list, item] = [durationsOf(path), durationsOf(`${path}/:id`)];
     this.#served.push({ path, itemPrefix: `${path}/`, reader, list, item });
-  }
-
-  /** What hooks have set for a read that was answered the whole way, as names and values in turn. */
-  learn(origin: string | undefined, hookHeaders: readonly string[]): void {
-    if (!this.#origins.has(origin) || this.#learned.has(origin)) return;
-    this.#learned.set(origin, toFrame(hookHeaders, this.#keepAliveMs));
   }
 
   /** Puts itself before whatever listens for requests by now. */
@@ -84,19 +88,34 @@ export class FastLane {
     for (const served of this.#served) {
       if (!url.startsWith(served.path)) continue;
       const told = whatCounts(request.rawHeaders);
-      const frame = told === undefined ? undefined : this.#learned.get(told.origin);
+      const frame = told === undefined ? undefined : this.#frameFor(told.origin);
       if (told === undefined || frame === undefined) return false;
-      return ask(served, url, new Reader(this, request, response, goOn, served, frame, told));
+      const reader = new Reader(this, request, response, goOn, served, frame, told);
+      const asked = ask(served, url, reader);
+      if (asked === false) reader.miss();
+      return asked !== undefined;
     }
     return false;
+  }
+
+  #frameFor(origin: string | undefined): Frame | undefined {
+    const known = this.#frames.get(origin);
+    if (known !== undefined) return known;
+    const learned = this.#headers.of(origin);
+    if (learned === undefined) return undefined;
+    const frame = toFrame(learned, this.#keepAliveMs);
+    this.#frames.set(origin, frame);
+    return frame;
   }
 }
 
 interface FastLaneOptions {
   readonly isOpen: boolean;
-  readonly origins: readonly string[];
+  readonly headers: LearnedHeaders;
+  readonly gate: Gate;
   readonly sending: Sending;
   readonly compression: Compression;
+  readonly durationOf: DurationOf;
 }
 
 /** One request in the lane. */
@@ -135,7 +154,7 @@ class Reader implements FastReader {
   hit(held: HeldEntry, ttlMs: number): void {
     // The server may have begun to close meanwhile.
     if (!this.#lane.isOpen) {
-      this.miss();
+      this.#goWholeWay();
       return;
     }
     const answer = held.prepared instanceof PreparedAnswer ? held.prepared : this.#prepare(held);
@@ -151,7 +170,7 @@ class Reader implements FastReader {
     const coded = compression.find(held, this.#acceptEncoding);
     if (!sending.begin(this.#response, coded?.bytes ?? held.value)) {
       // The whole way says so.
-      this.miss();
+      this.#goWholeWay();
       return;
     }
     answer.send(this.#response, this.#frame, ttlMs, coded);
@@ -159,24 +178,48 @@ class Reader implements FastReader {
   }
 
   miss(): void {
+    if (this.#lane.gate.refuse(this.#request, this.#response, true)) return;
+    const reading = read(this.#served, this.#request.url ?? '');
+    reading.then(
+      (answer) => {
+        if (!this.#answer(answer)) this.#goWholeWay(reading);
+      },
+      () => this.#goWholeWay(reading),
+    );
+  }
+
+  /** `false` for what needs more than the plainest answer. */
+  #answer(answer: Answer): boolean {
+    const { outcome, held, value } = answer;
+    if (!this.#lane.isOpen || isAbsent(answer)) return false;
+    if (outcome.kind === 'hit' && held !== undefined) {
+      this.hit(held, outcome.ttlMs);
+      return true;
+    }
+    if (this.#ifNoneMatch !== undefined) return false;
+    const isVarying = this.#lane.compression.varies(value.length);
+    const isSent = sendLoaded(this.#response, this.#frame, answer, { page: this.#page(), isVarying });
+    if (isSent) this.#durations.ok.observe(performance.now() - this.#arrivedAt);
+    return isSent;
+  }
+
+  /** `reading`: what was read by now, and need not be read again. */
+  #goWholeWay(reading?: Promise<Answer>): void {
     noteArrival(this.#request, this.#arrivedAt);
+    if (reading !== undefined) noteReading(this.#request, reading);
     this.#goOn(this.#request, this.#response);
   }
 
   #prepare(held: HeldEntry): PreparedAnswer {
-    const limit = pageQuery.exec(this.#request.url ?? '')?.[1];
-    const page = limit === undefined ? undefined : { path: this.#served.path, limit: Number(limit) };
-    const answer = new PreparedAnswer(held, page, this.#lane.compression.varies(held.value.length));
+    const answer = new PreparedAnswer(held, this.#page(), this.#lane.compression.varies(held.value.length));
     held.prepared = answer;
     return answer;
   }
-}
 
-interface FastLaneOptions {
-  readonly isOpen: boolean;
-  readonly origins: readonly string[];
-  readonly sending: Sending;
-  readonly durationOf: DurationOf;
+  #page(): PageOf | undefined {
+    const limit = pageQuery.exec(this.#request.url ?? '')?.[1];
+    return limit === undefined ? undefined : { path: this.#served.path, limit: Number(limit) };
+  }
 }
 
 interface Durations {
@@ -184,95 +227,9 @@ interface Durations {
   readonly notModified: Duration;
 }
 
-interface Served {
-  readonly path: string;
-  readonly itemPrefix: string;
-  readonly reader: ResourceReader;
+interface Served extends Readable {
   readonly list: Durations;
   readonly item: Durations;
 }
 
-/** Nothing but the plainest form of each URL: the rest is fastify's to understand. */
-function ask({ path, itemPrefix, reader }: Served, url: string, asker: FastReader): boolean {
-  if (url.length === path.length) return reader.readFastList(asker);
-  if (url.startsWith(itemPrefix)) {
-    const id = url.slice(itemPrefix.length);
-    return isPlainId(id) && reader.readFastItem(id, asker);
-  }
-  const [, limit, after] = (url.charCodeAt(path.length) === questionMark ? pageQuery.exec(url) : null) ?? [];
-  return limit !== undefined && reader.readFastPage(Number(limit), after, asker);
-}
-
-const questionMark = 63;
 const slash = 47;
-const pageQuery = /^[^?]*\?limit=([1-9]\d?|100)(?:&after=([\w-]+))?$/;
-
-/** Up to 15 digits, so that nobody need look at how large it is. */
-function isPlainId(text: string): boolean {
-  if (text.length === 0 || text.length > 15 || text.charCodeAt(0) === zero) return false;
-  for (let at = 0; at < text.length; at += 1) {
-    const digit = text.charCodeAt(at) - zero;
-    if (digit < 0 || digit > 9) return false;
-  }
-  return true;
-}
-
-const zero = 48;
-
-interface WhatCounts {
-  origin: string | undefined;
-  acceptEncoding: string | undefined;
-  ifNoneMatch: string | undefined;
-}
-
-/**
- * The headers that an answer depends on, out of names and values in turn; `undefined` when one says that there is a body,
- * that the connection is to end or change, or is there twice.
- */
-function whatCounts(headers: readonly string[]): WhatCounts | undefined {
-  let origin: string | undefined;
-  let acceptEncoding: string | undefined;
-  let ifNoneMatch: string | undefined;
-  for (let at = 0; at < headers.length; at += 2) {
-    const name = headers[at] ?? '';
-    // Most names are told by their length.
-    if (!lengthsThatCount.has(name.length)) continue;
-    switch (name.toLowerCase()) {
-      case 'origin':
-        if (origin !== undefined) return undefined;
-        origin = headers[at + 1];
-        break;
-      case 'accept-encoding':
-        if (acceptEncoding !== undefined) return undefined;
-        acceptEncoding = headers[at + 1];
-        break;
-      case 'if-none-match':
-        if (ifNoneMatch !== undefined) return undefined;
-        ifNoneMatch = headers[at + 1];
-        break;
-      case 'connection':
-        if (headers[at + 1]?.toLowerCase() !== 'keep-alive') return undefined;
-        break;
-      case 'content-length':
-      case 'transfer-encoding':
-      case 'upgrade':
-      case 'expect':
-        return undefined;
-      default:
-    }
-  }
-  return { origin, acceptEncoding, ifNoneMatch };
-}
-
-const lengthsThatCount = new Set(
-  [
-    'origin',
-    'accept-encoding',
-    'if-none-match',
-    'connection',
-    'content-length',
-    'transfer-encoding',
-    'upgrade',
-    'expect',
-  ].map(({ length }) => length),
-);

@@ -1,20 +1,16 @@
-import { type ServerResponse, STATUS_CODES } from 'node:http';
+import type { ServerResponse } from 'node:http';
 import { type HeldEntry, mostPreparedBytes } from '../cache/memory-tier.ts';
 import { chunksOf, toBuffer } from '../cache/rope.ts';
 import { readMeta } from '../resources/meta.ts';
-import type { ContentCoding } from '../options.ts';
+import type { ContentCoding } from '../option-kinds.ts';
+import { endWith, type Frame, httpDate, isoTime, setHead, toLines } from './answer-text.ts';
 import { type CodedValue, codedTail } from './coded-value.ts';
 import type { AnyCoding } from './content-coding.ts';
-import { envelopeHead, envelopeTail, type PageOf, readHeaders, ttlPlace, withVary } from './envelope.ts';
+import { envelopeHead, envelopeTail, type PageOf, readHeaders, ttlPlace } from './envelope.ts';
 
 /**
  * The answer to a hit as text that is made once per entry, but for what changes with time: the seconds of `Cache-Status` and
  * `Date`, the milliseconds of `timestamp`.
- *
- * The head is handed to `node:http` as it is kept: in `_header`, where `writeHead` would leave the text that it makes of
- * names and values. This is the one place that leans on a member which Node does not document; it has been there since
- * Node's first years. Making that text of twenty headers anew costs about a fifth of a small answer. Connections, their
- * order, keep-alive and time-outs stay with `node:http`. A test compares the bytes with those of `writeHead`.
  */
 export class PreparedAnswer {
   readonly etag: string;
@@ -133,38 +129,6 @@ let last304: LastNotModified = { seconds: 0, sentAt: 0, text: '' };
 
 const mostJoinedBytes = 256 * 1024;
 
-/** What is the same in all answers to one origin. */
-export interface Frame {
-  readonly plain: FrameLines;
-  /** Of answers that depend on `Accept-Encoding`. */
-  readonly varying: FrameLines;
-  /** The headers of the connection, and the empty line. */
-  readonly ending: string;
-}
-
-/** Status line and the headers that hooks have set. */
-interface FrameLines {
-  readonly ok: string;
-  readonly notModified: string;
-}
-
-/** `hookHeaders` are names and values in turn; `keepAliveMs` is what the server has. */
-export function toFrame(hookHeaders: readonly string[], keepAliveMs: number): Frame {
-  return {
-    plain: toFrameLines(hookHeaders),
-    varying: toFrameLines(withVary(hookHeaders)),
-    ending: `\r\nConnection: keep-alive\r\nKeep-Alive: timeout=${Math.floor(keepAliveMs / 1000)}\r\n\r\n`,
-  };
-}
-
-function toFrameLines(hookHeaders: readonly string[]): FrameLines {
-  const hooks = toLines(hookHeaders);
-  return {
-    ok: `HTTP/1.1 200 ${STATUS_CODES[200]}\r\n${hooks}`,
-    notModified: `HTTP/1.1 304 ${STATUS_CODES[304]}\r\n${hooks}`,
-  };
-}
-
 interface Head {
   readonly before: string;
   readonly after: string;
@@ -175,20 +139,8 @@ function toHead(headers: readonly string[]): Head {
   return { before, after: `${after}Date: ` };
 }
 
-function toLines(headers: readonly string[]): string {
-  let text = '';
-  for (let at = 0; at < headers.length; at += 2) text += `${headers[at]}: ${headers[at + 1]}\r\n`;
-  return text;
-}
-
 function headAt({ before, after }: Head, seconds: number, now: number): string {
   return `${before}${seconds}${after}${httpDate(now)}`;
-}
-
-/** The whole answer goes out as its head. */
-function endWith(response: ServerResponse, text: string): void {
-  setHead(response, text);
-  response.end();
 }
 
 /** The same for bytes: the head counts as sent already. */
@@ -196,32 +148,4 @@ function endWithBytes(response: ServerResponse & { _headerSent?: boolean }, byte
   setHead(response, ' ');
   response._headerSent = true;
   response.end(bytes);
-}
-
-function setHead(response: ServerResponse & { _header?: string | null }, text: string): void {
-  response._header = text;
-}
-
-let dateSecond = 0;
-let date = '';
-
-/** As of RFC 9110, section 5.6.7. */
-function httpDate(now: number): string {
-  const second = Math.floor(now / 1000);
-  if (second !== dateSecond) {
-    dateSecond = second;
-    date = new Date(now).toUTCString();
-  }
-  return date;
-}
-
-let isoAt = 0;
-let iso = '';
-
-function isoTime(now: number): string {
-  if (now !== isoAt) {
-    isoAt = now;
-    iso = new Date(now).toISOString();
-  }
-  return iso;
 }

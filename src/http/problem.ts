@@ -1,6 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { CatalogueError, type ErrorCode } from '../errors.ts';
+import { publishShed, Shed } from '../overload/shed.ts';
 
 /**
  * Errors as answers: `application/problem+json` (RFC 9457) with a `message` beside it, which the frontend shows. What
@@ -13,6 +14,10 @@ const statuses: Readonly<Record<AnswerableCode, number>> = {
   VALIDATION_FAILED: 400,
   UNKNOWN_REFERENCE: 422,
   NOT_OWNER: 403,
+  TOKEN_MISSING: 401,
+  TOKEN_INVALID: 401,
+  USER_UNKNOWN: 401,
+  TOKEN_KEYS_UNAVAILABLE: 503,
   PRECONDITION_FAILED: 412,
   IDEMPOTENCY_KEY_INVALID: 400,
   IDEMPOTENCY_KEY_REUSED: 422,
@@ -31,11 +36,13 @@ const statuses: Readonly<Record<AnswerableCode, number>> = {
   LOGIN_FAILED: 401,
   TOO_MANY_LOGINS: 429,
   DASHBOARD_UNAVAILABLE: 404,
+  RATE_LIMITED: 429,
   DATABASE_UNAVAILABLE: 503,
   DATABASE_BUSY: 503,
   COMMIT_UNKNOWN: 503,
   CACHE_UNREACHABLE: 503,
   OUTGOING_FULL: 503,
+  OVERLOADED: 503,
   INTERNAL: 500,
 };
 
@@ -84,14 +91,29 @@ export async function answerProblem(error: unknown, request: FastifyRequest, rep
   const known = recognise(error);
   if (known.code === 'INTERNAL') {
     request.log.error({ err: error }, 'request failed');
+  } else if (known instanceof Shed) {
+    // There are too many for a line each: the log tells how many.
+    publishShed(known.reason);
   } else if (statusOf(known.code) >= 500) {
     request.log.warn({ code: known.code, reason: reasonOf(known) }, 'request could not be served');
   }
   if (known.retryable && statusOf(known.code) === 503) reply.header('retry-after', '1');
+  // A 404 of today is the row of tomorrow; and what a token has led to is nobody else's.
+  reply.header('cache-control', 'no-store');
+  const challenge = challengeOf(known);
+  if (challenge !== undefined) reply.header('www-authenticate', challenge);
   await reply
     .code(statusOf(known.code))
     .type(problemType)
     .send(JSON.stringify(toProblem(known, request.id)));
+}
+
+/** What a token must be, for who has none or a wrong one (RFC 6750, section 3). Messages of the catalogue have no quotes. */
+function challengeOf({ code, message }: CatalogueError): string | undefined {
+  const challenge = 'Bearer realm="EnergeX"';
+  if (code === 'TOKEN_MISSING') return challenge;
+  const isInvalid = code === 'TOKEN_INVALID' || code === 'USER_UNKNOWN';
+  return isInvalid ? `${challenge}, error="invalid_token", error_description="${message}"` : undefined;
 }
 
 function reasonOf({ cause }: CatalogueError): string | undefined {

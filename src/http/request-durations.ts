@@ -17,6 +17,11 @@ export function noteArrival(request: IncomingMessage, at: number): void {
   arrivals.set(request, at);
 }
 
+/** Whether the fast lane has begun with the request. */
+export function cameByLane(request: IncomingMessage): boolean {
+  return arrivals.has(request);
+}
+
 /** Tells of every request that fastify answers. */
 export function observeRequests(app: FastifyInstance, durationOf: DurationOf): void {
   app.addHook('onResponse', async (request, reply) => {

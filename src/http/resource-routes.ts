@@ -1,67 +1,95 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { Answer } from '../cache/read-through.ts';
+import type { Answer } from '../cache/answer.ts';
 import { CatalogueError } from '../errors.ts';
 import { greatestLimit, standardLimit } from '../resources/cursor.ts';
 import { isIdentifier } from '../resources/identifier.ts';
 import { isAbsent } from '../cache/negative.ts';
 import { entityTag, readMeta } from '../resources/meta.ts';
 import type { ResourceReader } from '../resources/reader.ts';
-import { type Fields, type Resource, writableColumns } from '../resources/resource.ts';
+import type { Fields, Resource } from '../resources/resource.ts';
 import type { ResourceWriter } from '../resources/writer.ts';
-import { bodySchema, deleteSchema } from './body-schemas.ts';
+import { bodySchema, deleteSchema, givenColumns, type Writes } from './body-schemas.ts';
 import { codingKnown, preconditionOf } from './conditional.ts';
 import { cacheStatus, hookHeadersOf, type PageOf, sendRead } from './envelope.ts';
+import { answerFor } from './known-answers.ts';
 import { refuseOtherMethods } from './methods.ts';
 import { answerProblem } from './problem.ts';
+import type { Tokens } from './tokens.ts';
 
-/** The routes of one resource, from its definition alone. */
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The id of the user whom the token of a write names; `undefined` where writes are open. */
+    user: string | undefined;
+  }
+}
+
+/** The routes of one resource, from its definition alone. With `tokens`, writes are for those who have one. */
 export function addResourceRoutes(
   app: FastifyInstance,
   resource: Resource,
   reader: ResourceReader,
   writer: ResourceWriter,
+  tokens: Tokens | undefined,
 ): void {
   const { path } = resource;
-  const itemPath = `${path}/:id`;
   addReads(app, resource, reader);
   app.fastLane.serve(resource, reader);
-  app.post(path, { schema: { body: bodySchema(resource, 'create') } }, async (request, reply) => {
-    const fields = toFields(resource, 'create', request.body);
-    const created = await writer.create(fields, idempotencyKey(request));
+  app.gate.serve(resource);
+  addWrites(app, resource, writer, tokens);
+  refuseOtherMethods(app, path, ['GET', 'HEAD', 'POST', 'OPTIONS']);
+  refuseOtherMethods(app, `${path}/:id`, ['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS']);
+}
+
+function addWrites(app: FastifyInstance, resource: Resource, writer: ResourceWriter, tokens: Tokens | undefined): void {
+  const { path } = resource;
+  const itemPath = `${path}/:id`;
+  const writes = tokens === undefined ? 'open' : 'token';
+  // Before the body is read: who has no token is told nothing else.
+  const guard = tokens === undefined ? {} : { onRequest: requireUser(tokens) };
+  const createBody = bodySchema(resource, 'create', writes);
+  app.post(path, { schema: { body: createBody }, ...guard }, async (request, reply) => {
+    const fields = toFields(resource, 'create', writes, request.body);
+    const created = await writer.create(fields, idempotencyKey(request), request.user);
     reply.code(201).header('location', `${path}/${created.id}`).header('etag', entityTag(created.json));
     if (created.replayed) reply.header('idempotent-replayed', 'true');
     return sendJson(reply, done(resource, 'created', `"data":${created.json}`));
   });
-  app.put(itemPath, { schema: { body: bodySchema(resource, 'update') } }, async (request, reply) => {
+  const updateBody = bodySchema(resource, 'update', writes);
+  app.put(itemPath, { schema: { body: updateBody }, ...guard }, async (request, reply) => {
     const id = idOf(resource, request);
-    const fields = toFields(resource, 'update', request.body);
-    const json = await writer.update(id, fields, preconditionOf(request.headers['if-match']));
+    const fields = toFields(resource, 'update', writes, request.body);
+    const json = await writer.update(id, fields, preconditionOf(request.headers['if-match']), request.user);
     reply.header('etag', entityTag(json));
     return sendJson(reply, done(resource, 'updated', `"data":${json}`));
   });
-  app.delete(
-    itemPath,
-    { schema: { body: deleteSchema(resource) }, preValidation: allowNoBody },
-    async (request, reply) => {
-      const id = idOf(resource, request);
-      await writer.remove(id, ownerOf(resource, request.body), preconditionOf(request.headers['if-match']));
-      return sendJson(reply, done(resource, 'deleted', `"${resource.item}Id":${id}`));
-    },
-  );
-  refuseOtherMethods(app, path, ['GET', 'HEAD', 'POST', 'OPTIONS']);
-  refuseOtherMethods(app, itemPath, ['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS']);
+  const removal = { schema: { body: deleteSchema(resource, writes) }, preValidation: allowNoBody, ...guard };
+  app.delete(itemPath, removal, async (request, reply) => {
+    const id = idOf(resource, request);
+    const claimed = writes === 'open' ? ownerOf(resource, request.body) : undefined;
+    await writer.remove(id, claimed, preconditionOf(request.headers['if-match']), request.user);
+    return sendJson(reply, done(resource, 'deleted', `"${resource.item}Id":${id}`));
+  });
+}
+
+function requireUser(tokens: Tokens): (request: FastifyRequest) => Promise<void> {
+  return async (request) => {
+    request.user = await tokens.userOf(request.headers.authorization);
+  };
 }
 
 export function addReads(app: FastifyInstance, resource: Resource, reader: ResourceReader): void {
   app.get(resource.path, { errorHandler: onReadError }, async (request, reply) => {
     const { limit, after } = pageOf(request);
     const isPage = limit !== undefined || after !== undefined;
-    const answer = await (isPage ? reader.readPage(limit ?? standardLimit, after) : reader.readAll());
+    const answer = await answerFor(request.raw, () =>
+      isPage ? reader.readPage(limit ?? standardLimit, after) : reader.readAll(),
+    );
     const page = isPage ? { path: resource.path, limit: limit ?? standardLimit } : undefined;
     return sendAnswer(app, request, reply, answer, page);
   });
   app.get(`${resource.path}/:id`, { errorHandler: onReadError }, async (request, reply) => {
-    const answer = await reader.readItem(idOf(resource, request));
+    const id = idOf(resource, request);
+    const answer = await answerFor(request.raw, () => reader.readItem(id));
     if (!isAbsent(answer)) return sendAnswer(app, request, reply, answer, undefined);
     request.cacheResult = answer.outcome.kind;
     reply.header('cache-status', cacheStatus(answer));
@@ -87,7 +115,7 @@ function sendAnswer(
 ): void {
   request.cacheResult = answer.outcome.kind;
   const hookHeaders = hookHeadersOf(reply);
-  app.fastLane.learn(request.headers.origin, hookHeaders);
+  app.learnedHeaders.learn(request.headers.origin, hookHeaders);
   const acceptEncoding = acceptEncodingOf(request);
   const acceptance = app.compression.acceptance(acceptEncoding);
   const known = codingKnown(request.headers['if-none-match'], readMeta(answer.meta).etag, acceptance);
@@ -142,9 +170,9 @@ function idempotencyKey(request: FastifyRequest): string | undefined {
 }
 
 /** The writable columns of a checked body; whatever else it has is ignored. */
-function toFields(resource: Resource, moment: 'create' | 'update', body: unknown): Fields {
+function toFields(resource: Resource, moment: 'create' | 'update', writes: Writes, body: unknown): Fields {
   const given = new Map(Object.entries(Object(body)));
-  const names = writableColumns(resource.columns, moment).filter((name) => given.has(name));
+  const names = givenColumns(resource, moment, writes).filter((name) => given.has(name));
   return Object.fromEntries(names.map((name) => [name, String(given.get(name))]));
 }
 

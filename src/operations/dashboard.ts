@@ -4,6 +4,7 @@ import { type Key, type KeyName, splitKey } from '../cache/key.ts';
 import { isAbsent } from '../cache/negative.ts';
 import type { DashboardOperations } from '../http/dashboard/routes.ts';
 import { examine, type ReadinessChecks } from '../http/probes.ts';
+import { invalidationOf, type KeyMeaning, meaningOfKey, wholeTtl } from '../resources/key-meaning.ts';
 import { readMeta } from '../resources/meta.ts';
 import type { Resource } from '../resources/resource.ts';
 
@@ -26,67 +27,42 @@ export function openOperations(parts: OperatedParts): DashboardOperations {
       return { isReady: results.every(({ verdict }) => verdict !== 'failed'), checks: results };
     },
     usage: async () => {
-      const { bytes, limitBytes, size } = cache.memory;
-      return { memory: { bytes, limitBytes, keys: size }, store: await inspection.usage() };
+      const { bytes, limitBytes, size, evictions } = cache.memory;
+      return { memory: { bytes, limitBytes, keys: size, evictions }, store: await inspection.usage() };
     },
     keys: async (match) => {
       const { names, hasMore } = await inspection.find(match, mostKeys);
       const describe = async (name: KeyName): Promise<object> =>
-        summaryOf(name, kindOf(resources, name), await inspection.look(name));
+        summaryOf(name, meaningOfKey(name, resources), await inspection.look(name));
       return { keys: await Promise.all(names.map(describe)), hasMore };
     },
     key: async (key) => {
       const looked = await inspection.look(key);
-      const summary = summaryOf(key, kindOf(resources, splitKey(key).name), looked);
-      return { ...summary, ...detailOf(looked, resources, key) };
+      const meaning = meaningOfKey(key, resources);
+      return { ...summaryOf(key, meaning, looked), ...detailOf(looked, meaning) };
     },
     invalidate: async (key) => {
-      const { name } = splitKey(key);
-      const names = namesWith(resources, name);
-      // The segments first: the list is put together from them.
-      for (const { listKey, segmentPrefix } of resources) {
-        if (listKey === name) await cache.invalidateAll(segmentPrefix);
-      }
+      const meaning = meaningOfKey(key, resources);
+      const { prefixes, names } =
+        meaning === undefined ? { prefixes: [], names: [splitKey(key).name] } : invalidationOf(meaning);
+      for (const prefix of prefixes) await cache.invalidateAll(prefix);
       await cache.invalidate(names);
       return { invalidated: names };
     },
   };
 }
 
-/** A row that is not right is not right in its list either. */
-function namesWith(resources: readonly Resource[], name: KeyName): readonly KeyName[] {
-  for (const resource of resources) {
-    const id = rowOf(resource, name);
-    if (id !== undefined) return resource.keysAffectedBy(id);
-  }
-  return [name];
-}
-
-function rowOf(resource: Resource, name: KeyName): string | undefined {
-  const prefix = resource.itemKey('');
-  const id = name.slice(prefix.length);
-  return name.startsWith(prefix) && /^[1-9]\d{0,19}$/.test(id) ? id : undefined;
-}
-
-function kindOf(resources: readonly Resource[], name: KeyName): string {
-  for (const resource of resources) {
-    if (name === resource.listKey) return 'list';
-    if (name.startsWith(resource.segmentPrefix)) return 'segment';
-    if (rowOf(resource, name) !== undefined) return resource.item;
-  }
-  return 'other';
-}
-
-function summaryOf(key: Key, kind: string, looked: Looked | null): object {
+function summaryOf(key: Key, meaning: KeyMeaning | undefined, looked: Looked | null): object {
+  const kind = meaning?.kind === 'row' ? meaning.resource.item : (meaning?.kind ?? 'other');
   return { key, kind, ttlMs: looked?.ttlMs, bytes: looked?.bytes, current: looked?.isCurrent ?? false };
 }
 
-function detailOf(looked: Looked | null, resources: readonly Resource[], key: Key): object {
+function detailOf(looked: Looked | null, meaning: KeyMeaning | undefined): object {
   if (looked === null) return { guard: { state: 'nothing is there' } };
   const { version, meta, loadMs, leaseMs, fences, parts, value } = looked;
   return {
     version,
-    ageMs: ageOf(looked, resources, key),
+    ageMs: meaning === undefined ? undefined : ageOf(looked, meaning),
     value: value?.toString(),
     guard: {
       ...(version === null ? {} : { 'entity tag': readMeta(meta).etag }),
@@ -100,14 +76,7 @@ function detailOf(looked: Looked | null, resources: readonly Resource[], key: Ke
 }
 
 /** At most: a time to live is shortened by up to a tenth when it begins. */
-function ageOf({ ttlMs, value }: Looked, resources: readonly Resource[], key: Key): number | undefined {
-  const { name } = splitKey(key);
-  for (const resource of resources) {
-    const kind = kindOf([resource], name);
-    if (ttlMs === null || kind === 'other') continue;
-    const isRow = kind === resource.item;
-    const given = isRow && value !== null && isAbsent({ value }) ? resource.ttl.absent : undefined;
-    return Math.max(0, (given ?? (isRow ? resource.ttl.item : resource.ttl.list)) - ttlMs);
-  }
-  return undefined;
+function ageOf({ ttlMs, value }: Looked, meaning: KeyMeaning): number | undefined {
+  if (ttlMs === null) return undefined;
+  return Math.max(0, wholeTtl(meaning, value !== null && isAbsent({ value })) - ttlMs);
 }

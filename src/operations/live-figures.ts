@@ -1,88 +1,65 @@
-import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
-import type { Server } from 'node:http';
 import { type CacheEvent, cacheChannel } from '../cache/channels.ts';
 import type { Clock } from '../cache/clock.ts';
 import { HotKeys } from './hot-keys.ts';
+import { durationBuckets } from './metrics/definitions.ts';
+import { quantileOf } from './metrics/quantile.ts';
+import type { Totals } from './metrics/totals.ts';
 
-/** What happened since the start; nothing here is ever reset. */
-interface Totals {
-  requests: number;
-  memoryHits: number;
-  storeHits: number;
-  misses: number;
-  bypasses: number;
-  fills: number;
-  invalidations: number;
-}
-
-export type Rates = { readonly [N in keyof Totals]: number };
+type RateName = Exclude<keyof Totals, 'durations'>;
+type LiveClock = Pick<Clock, 'now' | 'random' | 'every' | 'sleep'>;
 
 /**
- * Live figures of one process, for `GET /internal/stats`: rates of the last seconds, latencies and hot keys of some of the
- * reads. A request that is not looked at closer costs an addition or two.
+ * Live figures of one process, for `GET /internal/stats`. Rates and latencies are what the numbers of `/metrics` have grown by,
+ * so they cost requests nothing. Hot keys are counted only while somebody asks.
  */
 export class LiveFigures {
-  readonly #totals: Totals = {
-    requests: 0,
-    memoryHits: 0,
-    storeHits: 0,
-    misses: 0,
-    bypasses: 0,
-    fills: 0,
-    invalidations: 0,
-  };
+  readonly #clock: LiveClock;
+  readonly #read: () => Totals;
   readonly #history: { readonly at: number; readonly totals: Totals }[] = [];
-  readonly #keys = new HotKeys(heldKeys);
-  readonly #clock: Pick<Clock, 'now' | 'random' | 'every'>;
-  #recent: RecordableHistogram = createHistogram();
-  #before: RecordableHistogram = createHistogram();
+  #keys = new HotKeys(heldKeys);
   #untilKey = 1;
-  #untilTime = 1;
+  #askedAt = 0;
   #ticks = 0;
+  #stopListening: (() => void) | undefined;
 
-  constructor(clock: Pick<Clock, 'now' | 'random' | 'every'>) {
+  /** `read`: the totals until now. */
+  constructor(clock: LiveClock, read: () => Totals) {
     this.#clock = clock;
-    this.#remember();
+    this.#read = read;
   }
 
-  /** Begins to count; returns how to stop. */
-  start(server: Server, isRead: (url: string) => boolean): () => void {
-    const hear = (message: unknown): void => {
-      // The channel carries what `publish` of `cache/channels.ts` takes, and nothing else.
-      // oxlint-disable-next-line typescript/no-unsafe-type-assertion
-      this.#hear(message as CacheEvent);
-    };
-    cacheChannel.subscribe(hear);
-    // Before whoever answers.
-    server.prependListener('request', (request, response) => {
-      if (!isRead(request.url ?? '')) return;
-      this.#totals.requests += 1;
-      this.#untilTime -= 1;
-      if (this.#untilTime > 0) return;
-      this.#untilTime = this.#stride();
-      const began = performance.now();
-      response.once('finish', () => this.#recent.record(Math.max(1, Math.round((performance.now() - began) * 1_000))));
-    });
+  /** Begins to remember; returns how to stop. */
+  start(): () => void {
+    this.#remember();
     const stopTicking = this.#clock.every(tickMs, () => this.#tick());
     return () => {
       stopTicking();
-      cacheChannel.unsubscribe(hear);
+      this.#stopListening?.();
     };
   }
 
-  #hear(event: CacheEvent): void {
-    const totals = this.#totals;
-    const { type } = event;
-    if (type === 'hit') {
-      if (event.tier === 'memory') totals.memoryHits += event.requests;
-      else totals.storeHits += event.requests;
-      this.#countKey(event.key, event.requests);
-    } else if (type === 'miss') {
-      totals.misses += 1;
-      this.#countKey(event.key, 1);
-    } else if (type === 'bypass') totals.bypasses += 1;
-    else if (type === 'fill') totals.fills += 1;
-    else if (type === 'invalidate' || type === 'invalidate-all' || type === 'fence') totals.invalidations += 1;
+  /** Somebody asks. Who comes first waits until there has been something to count. */
+  async ask(): Promise<void> {
+    this.#askedAt = this.#clock.now();
+    if (this.#stopListening !== undefined) return;
+    this.#listen();
+    await this.#clock.sleep(firstLookMs);
+  }
+
+  #listen(): void {
+    const hear = (message: unknown): void => {
+      // The channel carries what `publish` of `cache/channels.ts` takes, and nothing else.
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+      const event = message as CacheEvent;
+      if (event.type === 'hit') this.#countKey(event.key, event.requests);
+      else if (event.type === 'miss') this.#countKey(event.key, 1);
+    };
+    cacheChannel.subscribe(hear);
+    this.#stopListening = () => {
+      cacheChannel.unsubscribe(hear);
+      this.#stopListening = undefined;
+      this.#keys = new HotKeys(heldKeys);
+    };
   }
 
   #countKey(key: string, requests: number): void {
@@ -101,51 +78,63 @@ export class LiveFigures {
   #tick(): void {
     this.#remember();
     this.#ticks += 1;
-    if (this.#ticks % ticksPerWindow !== 0) return;
-    this.#keys.fade(fading);
-    this.#before = this.#recent;
-    this.#recent = createHistogram();
+    if (this.#ticks % ticksPerWindow === 0) this.#keys.fade(fading);
+    if (this.#clock.now() - this.#askedAt > listeningMs) this.#stopListening?.();
   }
 
   #remember(): void {
-    this.#history.push({ at: this.#clock.now(), totals: { ...this.#totals } });
+    this.#history.push({ at: this.#clock.now(), totals: this.#read() });
     if (this.#history.length > ticksPerWindow + 1) this.#history.shift();
   }
 
-  /** Per second, of the last ten seconds. */
-  rates(): Rates {
-    const [oldest] = this.#history;
-    const seconds = Math.max(0.001, (this.#clock.now() - (oldest?.at ?? 0)) / 1_000);
-    const per = (name: keyof Totals): number => (this.#totals[name] - (oldest?.totals[name] ?? 0)) / seconds;
+  /** Of the last ten seconds. */
+  look(most: number): LiveLook {
+    const totals = this.#read();
+    const oldest = this.#history[0] ?? { at: this.#clock.now(), totals };
+    const seconds = Math.max(0.001, (this.#clock.now() - oldest.at) / 1_000);
+    const rate = (name: RateName): number => (totals[name] - oldest.totals[name]) / seconds;
     return {
-      requests: per('requests'),
-      memoryHits: per('memoryHits'),
-      storeHits: per('storeHits'),
-      misses: per('misses'),
-      bypasses: per('bypasses'),
-      fills: per('fills'),
-      invalidations: per('invalidations'),
+      rates: {
+        requests: rate('requests'),
+        memoryHits: rate('memoryHits'),
+        storeHits: rate('storeHits'),
+        misses: rate('misses'),
+        bypasses: rate('bypasses'),
+        fills: rate('fills'),
+        invalidations: rate('invalidations'),
+      },
+      latency: latencyOf(totals.durations.map((count, at) => count - (oldest.totals.durations[at] ?? 0))),
+      hottest: this.#keys.hottest(most),
     };
   }
+}
 
-  /** Milliseconds from the arrival of a read to its last byte, of the last ten to twenty seconds; `null` when there was none. */
-  latency(): { readonly p50Ms: number; readonly p99Ms: number; readonly sampled: number } | null {
-    const both = createHistogram();
-    both.add(this.#before);
-    both.add(this.#recent);
-    if (both.count === 0) return null;
-    return { p50Ms: both.percentile(50) / 1_000, p99Ms: both.percentile(99) / 1_000, sampled: both.count };
-  }
+export interface LiveLook {
+  /** Per second. */
+  readonly rates: { readonly [N in RateName]: number };
+  /** Milliseconds until the answers of `requests` reads were handed to their connections; `null` when there were none. */
+  readonly latency: { readonly p50Ms: number; readonly p99Ms: number; readonly requests: number } | null;
+  /** Keys with their shares of what was counted, from 0 to 1. */
+  readonly hottest: readonly { readonly key: string; readonly share: number }[];
+}
 
-  hottest(most: number): { readonly key: string; readonly share: number }[] {
-    return this.#keys.hottest(most);
-  }
+function latencyOf(counts: readonly number[]): LiveLook['latency'] {
+  let requests = 0;
+  const buckets = counts.map((more, at) => {
+    requests += more;
+    return { le: durationBuckets[at] ?? Number.POSITIVE_INFINITY, count: requests };
+  });
+  const quantileMs = (q: number): number => (quantileOf(buckets, q) ?? 0) * 1_000;
+  return requests === 0 ? null : { p50Ms: quantileMs(0.5), p99Ms: quantileMs(0.99), requests };
 }
 
 const tickMs = 1_000;
 const ticksPerWindow = 10;
-/** Half of what is held in a window is forgotten. */
+/** Half of what is held is forgotten in a window. */
 const fading = 0.5;
+const firstLookMs = 1_000;
+/** Hot keys are counted for so long after somebody has asked. */
+const listeningMs = 30_000;
 const heldKeys = 256;
 /** One read in so many is looked at closer. */
 const meanStride = 8;

@@ -4,6 +4,7 @@ import { systemClock } from '../cache/clock.ts';
 import type { Inspection } from '../cache/inspection.ts';
 import type { Config } from '../config.ts';
 import type { Database } from '../database/database.ts';
+import type { Writes } from '../http/body-schemas.ts';
 import { addAsyncapiRoute } from '../http/asyncapi.ts';
 import { addDashboard, type DashboardParts } from '../http/dashboard/routes.ts';
 import { Sessions } from '../http/dashboard/sessions.ts';
@@ -11,6 +12,7 @@ import { addHealthRoute } from '../http/health.ts';
 import { addMetricsRoute } from '../http/metrics-route.ts';
 import { addOpenapiRoutes } from '../http/openapi/routes.ts';
 import { addProbes, type ReadinessChecks } from '../http/probes.ts';
+import { type Secrets, secretsOf } from '../http/secrets.ts';
 import { addStatsRoute, type Services } from '../http/stats-route.ts';
 import type { Resource } from '../resources/resource.ts';
 import { openOperations } from './dashboard.ts';
@@ -30,8 +32,8 @@ export async function addOperatorRoutes(
   addHealthRoute(app, { ...services, draining: checks.isDraining });
   addProbes(app, checks);
   addAsyncapiRoute(app, resources);
-  await addOpenapiRoutes(app, resources);
-  addMetricsRoute(app, metrics, settings.METRICS_TOKEN);
+  await addOpenapiRoutes(app, resources, parts.writes);
+  addMetricsRoute(app, metrics, secretsOf(settings.METRICS_TOKEN, settings.METRICS_TOKEN_PREVIOUS));
   addStats(app, settings, parts, services);
   const { inspection } = store;
   const operations = openOperations({ cache, inspection, resources, metrics: () => metrics.text(), checks });
@@ -40,15 +42,16 @@ export async function addOperatorRoutes(
 
 function addStats(
   app: FastifyInstance,
-  { REALTIME_API_SECRET: secret }: Config['settings'],
-  { cache, resources, sockets, worker }: OperatorParts,
+  settings: Config['settings'],
+  { cache, resources, metrics, sockets, worker }: OperatorParts,
   services: Services,
 ): void {
-  const live = new LiveFigures(systemClock);
-  const start = (): (() => void) => live.start(app.server, (url) => resources.some(({ path }) => url.startsWith(path)));
-  const figures = (): ReturnType<typeof describeProcess> =>
-    describeProcess(live, { memory: cache.memory, sockets, worker });
-  addStatsRoute(app, { figures, start, ...services }, secret);
+  const paths = resources.map(({ path }) => path);
+  const live = new LiveFigures(systemClock, () => metrics.totals(paths));
+  const stop = live.start();
+  app.addHook('onClose', async () => stop());
+  const figures = (): Promise<object> => describeProcess(live, { memory: cache.memory, sockets, worker });
+  addStatsRoute(app, { figures, ...services }, callersOf(settings));
 }
 
 export interface OperatorParts extends Pick<ProcessParts, 'sockets' | 'worker'> {
@@ -59,17 +62,24 @@ export interface OperatorParts extends Pick<ProcessParts, 'sockets' | 'worker'> 
   readonly database: Database;
   readonly resources: readonly Resource[];
   readonly metrics: Metrics;
+  readonly writes: Writes;
   readonly operators: Operators;
   readonly state: Pick<ReadinessChecks, 'isPrepared' | 'isDraining'>;
 }
 
 export type Operators = Pick<DashboardParts, 'sessions' | 'closedBecause'>;
 
+/** Who may ask for `/internal`. */
+export function callersOf(settings: Config['settings']): Secrets {
+  return secretsOf(settings.REALTIME_API_SECRET, settings.REALTIME_API_SECRET_PREVIOUS);
+}
+
 /** Who may use the dashboard. In production nobody who cannot say that they may. */
-export function operatorsOf({ OPERATOR_SECRET: secret, NODE_ENV: mode }: Config['settings']): Operators {
-  const isClosed = mode === 'production' && secret === undefined;
+export function operatorsOf(settings: Config['settings']): Operators {
+  const secrets = secretsOf(settings.OPERATOR_SECRET, settings.OPERATOR_SECRET_PREVIOUS);
+  const isClosed = settings.NODE_ENV === 'production' && secrets.length === 0;
   return {
-    sessions: new Sessions(secret, Date.now),
+    sessions: new Sessions(secrets, Date.now),
     closedBecause: isClosed ? 'in production it needs OPERATOR_SECRET' : undefined,
   };
 }

@@ -4,7 +4,7 @@ import type { Database } from '../database/database.ts';
 import { migrate } from '../database/migrate.ts';
 import { CatalogueError, describeError } from '../errors.ts';
 import { addSamples } from '../resources/posts/samples.ts';
-import { addressOf } from './report.ts';
+import { addressOf } from '../http/listener.ts';
 
 /** Creates missing tables, as soon as the database lets it. */
 export function prepareDatabase({ backend }: Config, database: Database, log: Logger): Preparation {

@@ -4,8 +4,10 @@ import type { LiveFigures } from './live-figures.ts';
 import type { Part } from './workers.ts';
 
 /** What `GET /internal/stats` says of this process. `commands/stats.ts` reads it. */
-export function describeProcess(live: LiveFigures, { memory, sockets, worker }: ProcessParts): object {
-  const { requests, memoryHits, storeHits, misses, bypasses, fills, invalidations } = live.rates();
+export async function describeProcess(live: LiveFigures, { memory, sockets, worker }: ProcessParts): Promise<object> {
+  await live.ask();
+  const { rates, latency, hottest } = live.look(hottestKeys);
+  const { memoryHits, storeHits, misses, bypasses } = rates;
   const hits = memoryHits + storeHits;
   const reads = hits + misses + bypasses;
   return {
@@ -16,11 +18,10 @@ export function describeProcess(live: LiveFigures, { memory, sockets, worker }: 
       upSeconds: Math.round(process.uptime()),
       memoryMb: Math.round(process.memoryUsage.rss() / bytesPerMb),
     },
-    // Per second.
-    rates: { requests, memoryHits, storeHits, misses, bypasses, fills, invalidations },
+    rates,
     hitRatio: reads === 0 ? null : hits / reads,
-    latency: live.latency(),
-    hottest: live.hottest(hottestKeys),
+    latency,
+    hottest,
     memoryTier: { entries: memory.size, mb: memory.bytes / bytesPerMb },
     sockets: sockets.connections,
   };

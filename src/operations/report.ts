@@ -1,9 +1,10 @@
 import type { Logger } from 'pino';
 import { type CacheEvent, cacheChannel } from '../cache/channels.ts';
 import type { Config, RedisAddress } from '../config.ts';
+import { addressOf } from '../http/listener.ts';
 import { type RealtimeEvent, realtimeChannel } from '../realtime/channels.ts';
 
-/** What the log says of the cache: one line at the start, one whenever the store or the log of events comes or goes, one for a difference. */
+/** What the log says of the cache: one line at the start, one whenever the store or the log of events comes or goes, one for a difference or a damage. */
 export function reportCache({ backend }: Config, log: Logger): () => void {
   if (backend.kind === 'embedded') {
     log.info('Cache: embedded, in this process (set REDIS_HOST and DB_HOST to use servers)');
@@ -20,6 +21,8 @@ export function reportCache({ backend }: Config, log: Logger): () => void {
     if (event.type === 'audit' && event.differs) {
       log.warn(`Audit: what was cached under ${event.key} was not what the database holds; it was invalidated`);
     }
+    if (event.type === 'damage')
+      log.warn(`Redis: what stood under ${event.key} was not what was stored there; it was taken away`);
     if (event.type !== 'store') return;
     if (event.up) {
       told.clear();
@@ -44,6 +47,17 @@ export function reportCache({ backend }: Config, log: Logger): () => void {
   };
 }
 
+/** Who may write: one line at the start. */
+export function reportWrites({ JWT_SECRET, JWT_JWKS_URL, NODE_ENV }: Config['settings'], log: Logger): void {
+  if (JWT_SECRET !== undefined || JWT_JWKS_URL !== undefined) {
+    log.info('Writes: only with a token of a user');
+    return;
+  }
+  const text = 'Writes: open to everybody who reaches the port (set JWT_SECRET or JWT_JWKS_URL)';
+  if (NODE_ENV === 'production') log.warn(text);
+  else log.info(text);
+}
+
 const mostReasons = 10;
 
 function describeRedis(redis: RedisAddress): string {
@@ -55,9 +69,4 @@ function describeRedis(redis: RedisAddress): string {
     case 'cluster':
       return `Redis Cluster (${redis.nodes.map(addressOf).join(', ')})`;
   }
-}
-
-/** As in a URL: an IPv6 address has brackets. */
-export function addressOf({ host, port }: { host: string; port: number }): string {
-  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }

@@ -99,6 +99,8 @@ export class EventTail {
       this.#remember(events);
       this.#position = { epoch: last.epoch, offset: last.offset };
       this.#listener.deliver(events);
+      // That was the end, and what has come since is told of by a notice.
+      if (events.length < mostPerRead) return;
       // Sockets are written to between the batches.
       await new Promise<void>((resolve) => this.#clock.soon(resolve));
     }

@@ -1,9 +1,9 @@
 import { type Clock, pause } from '../cache/clock.ts';
-import type { KeyName } from '../cache/key.ts';
+import type { Key, KeyName } from '../cache/key.ts';
 import { StoreUnavailable } from '../cache/store.ts';
 import { describeError } from '../errors.ts';
 import type { LinkListener, OpenLink, RedisLink, Reply } from './link.ts';
-import { type Place, placesWith } from './place.ts';
+import { type Place, placesWith, slotNameOf } from './place.ts';
 import { asking, redirectionIn } from './redirection.ts';
 import { TrustedServer } from './server.ts';
 import type { TrustedServerOptions } from './server-options.ts';
@@ -25,12 +25,15 @@ export class ClusterServers implements Servers {
   #closed = false;
   #failure: string | undefined = 'not connected yet';
   #ticks = 0;
-  readonly placeOf = placesWith((name) => fenceTableOf(slotOf(name)));
+  readonly prefix: string;
+  readonly placeOf: (key: Key) => Place;
   /** The nodes agree among themselves who has a slot. */
   readonly run = undefined;
 
   constructor(options: ClusterOptions) {
     this.#options = options;
+    this.prefix = options.prefix ?? '';
+    this.placeOf = placesWith(this.prefix, (name) => fenceTableOf(slotOf(name)));
   }
 
   connect(): void {
@@ -124,8 +127,7 @@ export class ClusterServers implements Servers {
   }
 
   #serverOf({ guard }: Place): TrustedServer {
-    // The guard of a name is in the name's slot: the braces are the hash tag.
-    return this.#serverNamed(this.#masters[slotOf(guard.slice(1, guard.lastIndexOf('}')))] ?? '');
+    return this.#serverNamed(this.#masters[slotOf(slotNameOf(guard))] ?? '');
   }
 
   #serverNamed(name: string): TrustedServer {
@@ -202,14 +204,16 @@ export class ClusterServers implements Servers {
       if (!this.#servers.has(name)) this.#servers.set(name, this.#open(name));
     }
     this.#masters = masters;
-    this.#failure = undefined;
+    // A node that is about to take over does not have them yet: asked for again soon, and not only now and then.
+    const missing = Array.from({ length: slotCount }, (_, slot) => slot).filter((slot) => masters[slot] === undefined);
+    this.#failure = missing.length === 0 ? undefined : `${missing.length} slots have no node, ${missing[0]} for one`;
   }
 
   #open(name: string): TrustedServer {
     const server = new TrustedServer({
       ...this.#options,
       name,
-      recover: () => this.#options.recover((key) => this.#masters[slotOf(key)] === name),
+      recover: () => this.#options.recover((key) => this.#masters[slotOf(`${this.prefix}${key}`)] === name),
       openLink: this.#options.openNode(name),
       // There are thousands; each is opened when it is first needed.
       settleFirst: [],
@@ -224,6 +228,8 @@ export interface ClusterOptions
   /** Invalidates what changed while a node was out of reach, as far as `wanted` goes; the node is trusted once it resolves. */
   readonly recover: (wanted: (name: KeyName) => boolean) => Promise<void>;
   readonly clock: Clock;
+  /** What all keys begin with. */
+  readonly prefix?: string;
   /** Some of the nodes. */
   readonly nodes: readonly { readonly host: string; readonly port: number }[];
   /** Opens links to the node of this name, `host:port`. */

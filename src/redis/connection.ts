@@ -21,6 +21,7 @@ class RedisConnection implements RedisLink {
   readonly #listener: LinkListener;
   #runId: string | undefined;
   #reason: string | undefined;
+  #closing: Redis['stream'] | undefined;
 
   constructor(options: RedisConnectionOptions, listener: LinkListener) {
     this.#listener = listener;
@@ -79,8 +80,12 @@ class RedisConnection implements RedisLink {
     });
   }
 
+  /** Each command that was under way may ask for it: a socket is closed once. */
   reconnect(reason: string): void {
     this.#reason = reason;
+    const { stream } = this.#client;
+    if (stream !== undefined && stream === this.#closing) return;
+    this.#closing = stream;
     this.#client.disconnect(true);
   }
 
@@ -129,7 +134,16 @@ export interface RedisConnectionOptions {
 /** One server, or Sentinels and the name of the master they watch. */
 export type RedisServerOptions = Pick<
   RedisOptions,
-  'host' | 'port' | 'username' | 'password' | 'db' | 'tls' | 'sentinels' | 'sentinelUsername' | 'sentinelPassword'
+  | 'host'
+  | 'port'
+  | 'username'
+  | 'password'
+  | 'db'
+  | 'tls'
+  | 'sentinels'
+  | 'sentinelUsername'
+  | 'sentinelPassword'
+  | 'sentinelTLS'
 > & {
   /** As the Sentinels know it. */
   readonly master?: string;
@@ -141,8 +155,10 @@ export function openClient({ name, server: { master, ...server }, connectTimeout
     ...server,
     // No `failoverDetector`: when it fires while the client is connecting, ioredis 6.0 ends the client for good. Sentinels
     // close the connections to a master that they demote, and `server.ts` finds out by itself too.
-    ...(master === undefined ? {} : { name: master, role: 'master' as const }),
+    ...(master === undefined ? {} : { name: master, role: 'master' as const, enableTLSForSentinelMode: true }),
     connectionName: name,
+    // Each connection has a name; a user with few rights may not say more, and Redis 7.0 does not know how.
+    disableClientInfo: true,
     lazyConnect: true,
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,

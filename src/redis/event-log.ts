@@ -3,6 +3,7 @@ import type { EventLog, FeedSource, LiveEvent, LoggedEvent, Position, ReservedVe
 import type { Bounds, EventCall } from './event-scripts.ts';
 import * as scripts from './event-scripts.ts';
 import type { Subscribe } from './link.ts';
+import type { Place } from './place.ts';
 import type { TrustedCall } from './server.ts';
 import type { Servers } from './servers.ts';
 
@@ -47,7 +48,7 @@ export class RedisEventLog implements EventLog {
   /** Told by a notice, and by a look now and then: notices get lost. */
   follow(grown: () => void): () => void {
     const { subscribe, clock } = this.#options;
-    const unsubscribe = subscribe(channel, grown);
+    const unsubscribe = subscribe(this.#channel, grown);
     const stopLooking = clock.every(lookMs, grown);
     return () => {
       unsubscribe();
@@ -56,8 +57,19 @@ export class RedisEventLog implements EventLog {
   }
 
   #step<T>(lane: 'withCommands' | 'withValues', step: (call: EventCall) => Promise<T>): Promise<T> {
-    const toCall = (call: TrustedCall): EventCall => ({ call, stream, state, epoch: this.#options.unique(), channel });
-    return this.#servers.at(this.#servers.placeOf(stream), (server) => server[lane]((call) => step(toCall(call))));
+    const place = this.#servers.placeOf(streamKey);
+    const keys = { stream: place.value, state: stateBeside(place) };
+    const toCall = (call: TrustedCall): EventCall => ({
+      call,
+      ...keys,
+      epoch: this.#options.unique(),
+      channel: this.#channel,
+    });
+    return this.#servers.at(place, (server) => server[lane]((call) => step(toCall(call))));
+  }
+
+  get #channel(): string {
+    return `${this.#servers.prefix}${streamKey}:grown`;
   }
 }
 
@@ -69,8 +81,11 @@ export interface RedisEventLogOptions {
   readonly unique: () => string;
 }
 
-export const stream = 'energex:events';
+export const streamKey = 'energex:events';
+
 /** In the same slot of a cluster. */
-export const state = `{${stream}}:state`;
-const channel = 'energex:events:grown';
+export function stateBeside({ value: stream }: Pick<Place, 'value'>): string {
+  return `{${stream}}:state`;
+}
+
 const lookMs = 1_000;

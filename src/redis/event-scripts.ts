@@ -61,9 +61,10 @@ export async function readEvents(
   const reply = await run(call, readScript, [position?.epoch ?? '', position?.offset ?? 0, limit]);
   const [epochReply, tailReply, entries] = asArray(reply);
   const epoch = asText(epochReply);
+  const events = entries === undefined ? [null] : asArray(entries).map((entry) => toEvent(epoch, entry));
   return {
     tail: { epoch, offset: Number(asText(tailReply)) },
-    events: entries === undefined ? null : asArray(entries).map((entry) => toEvent(epoch, entry)),
+    events: events.every((event) => event !== null) ? events : null,
   };
 }
 
@@ -86,10 +87,11 @@ async function run(
   return reply;
 }
 
-/** The fields in the order in which they were added. */
-function toEvent(epoch: string, entry: Reply): LoggedEvent {
+/** The fields in the order in which they were added; `null` when somebody else has added it. */
+function toEvent(epoch: string, entry: Reply): LoggedEvent | null {
   const [id, fields] = asArray(entry);
-  const [, event, , data, , version, , rooms] = asArray(fields);
+  const [nameOfEvent, event, , data, , version, , rooms] = asArray(fields);
+  if (asText(nameOfEvent) !== 'e' || asArray(fields).length !== 10) return null;
   return {
     epoch,
     offset: Number.parseInt(asText(id), 10),

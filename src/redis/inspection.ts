@@ -1,8 +1,11 @@
 import type { Key } from '../cache/key.ts';
+import { clockOf, type Deadline, expiresIn, fencesIn, fieldsOf, partsIn } from './guard-fields.ts';
 import type { Command, Reply } from './link.ts';
 import type { Lookout, Sight } from './lookout.ts';
 import type { Place } from './place.ts';
 import { asArray, asNumber, asText } from './replies.ts';
+import { scanNames } from './scan.ts';
+import { metaIn } from './seal.ts';
 
 /** What Redis holds under a key, as it stands there: whether it can be trusted is for others to say. */
 export interface Inspection {
@@ -31,12 +34,6 @@ export interface Inspection {
   readonly runId: string;
 }
 
-export interface Deadline {
-  readonly token: string;
-  /** By the clock of Redis; of one that has run out, below 0. */
-  readonly remainingMs: number;
-}
-
 /** Rejects with `StoreUnavailable` when the server that has the key cannot be asked. */
 export async function inspectKey(lookout: Lookout, key: Key): Promise<Inspection> {
   const place = lookout.placeOf(key);
@@ -46,26 +43,23 @@ export async function inspectKey(lookout: Lookout, key: Key): Promise<Inspection
     ['HGETALL', place.guard],
     ['HMGET', place.fences, 'run', 'opens_at', place.guard],
   ]);
-  const now = toMs(time);
-  const fields = toFields(guard);
+  const now = clockOf(time);
+  const fields = fieldsOf(guard);
   const own = (name: string): string | undefined => fields.get(`${name}${place.suffix}`);
   const [run, opensAt, fences] = asArray(table).map((each) => (each === null ? '' : asText(each)));
   const value = await inspectValue(sight, place);
   const lease = own('lease');
-  const expires = Number(own('expires') ?? 0) - now;
   return {
     version: own('version') ?? null,
-    meta: own('meta') ?? '',
+    meta: metaIn(own('meta') ?? ''),
     loadMs: Number(own('load_ms') ?? 0),
     ...value,
-    ttlMs: value.ttlMs ?? (expires > 0 ? expires : null),
+    ttlMs: value.ttlMs ?? expiresIn(own('expires'), now),
     lease: lease === undefined ? undefined : { token: lease, remainingMs: Number(own('lease_deadline') ?? 0) - now },
     waiters: (fields.get('waiters') ?? '').split(' ').filter((each) => each !== '').length,
-    fences: toDeadlines(fences ?? '', now),
+    fences: fencesIn(fences ?? '', now),
     table: { isThere: run !== '', run: run ?? '', opensInMs: Math.max(0, Number(opensAt) - now) },
-    parts: [...fields.keys()].flatMap((name) =>
-      name.startsWith(versionOfPart) ? [name.slice(versionOfPart.length)] : [],
-    ),
+    parts: partsIn(fields),
     runId: sight.runId,
   };
 }
@@ -94,23 +88,21 @@ export async function sizesOf(lookout: Lookout, keys: readonly Key[]): Promise<{
 /** How many names that begin with `prefix` have a guard, on all masters: those that an invalidation of all would take. */
 export async function countNames(lookout: Lookout, prefix: string): Promise<number> {
   let count = 0;
+  const scanned = { prefix: lookout.prefix, pattern: `${prefix}*` };
   for (const name of await lookout.names()) {
     const sight = await lookout.see(name);
     let cursor = '0';
     do {
-      const reply = await sight.ask(['SCAN', cursor, 'MATCH', `{${prefix}*}:guard`, 'COUNT', scannedAtOnce]);
-      const [next, found] = asArray(reply);
-      cursor = asText(next);
-      count += asArray(found).length;
+      const found = await scanNames((commands) => sight.askAll(commands), cursor, scanned);
+      ({ cursor } = found);
+      count += found.names.length;
     } while (cursor !== '0');
   }
   return count;
 }
 
 const keysAtOnce = 500;
-const scannedAtOnce = 500;
 const headBytes = 80;
-const versionOfPart = 'version#';
 
 function sizeCommands({ guard, suffix, value }: Place): readonly Command[] {
   return [
@@ -139,21 +131,4 @@ async function inspectValue(sight: Sight, { value, guard }: Place): Promise<Valu
     ? usage.reduce((sum, each) => sum + each, 0)
     : null;
   return { bytes: asNumber(length), memoryBytes, head: asText(head), foreign: undefined, ttlMs };
-}
-
-function toMs(time: Reply | undefined): number {
-  const [seconds, micros] = asArray(time);
-  return Number(asText(seconds)) * 1000 + Math.floor(Number(asText(micros)) / 1000);
-}
-
-function toFields(reply: Reply | undefined): ReadonlyMap<string, string> {
-  const texts = asArray(reply).map(asText);
-  return new Map(texts.flatMap((name, at): [string, string][] => (at % 2 === 0 ? [[name, texts[at + 1] ?? '']] : [])));
-}
-
-function toDeadlines(text: string, now: number): Deadline[] {
-  return Array.from(text.matchAll(/(\S+):(\d+)/g), ([, token = '', deadline]) => ({
-    token,
-    remainingMs: Number(deadline) - now,
-  }));
 }

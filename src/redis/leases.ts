@@ -1,5 +1,6 @@
-import type { Filled } from '../cache/store.ts';
+import type { Fill, Filled } from '../cache/store.ts';
 import { Gathering } from '../gathering.ts';
+import { storedPosition } from './positions.ts';
 import type { AcquireReply, Asking, Failed, Filling } from './scripts.ts';
 import * as scripts from './scripts.ts';
 import type { Steps } from './servers.ts';
@@ -37,7 +38,7 @@ export class Leases {
       const asked = wishes.map((wish) => ({ ...wish, token: trusted + this.#options.unique() }));
       const { channel } = this.#options;
       const replies = await scripts.acquire(call, asked, { trusted, maxFields: mostGuardFields, channel });
-      return replies.map((reply, index) => ({ token: asked[index]?.token ?? '', reply }));
+      return replies.map((reply, index) => ({ token: asked[index]?.token ?? '', trusted, reply }));
     });
   }
 
@@ -45,11 +46,16 @@ export class Leases {
     return await this.#server.withValues(async (call) => {
       // Others were loaded for another run of the server, or from another database.
       const good = fillings.filter(({ token }) => token.startsWith(call.trusted));
-      const replies = good.length === 0 ? [] : await scripts.fill(call, good);
+      const asStored = good.map((filling) => ({ ...filling, finding: toFinding(filling.fill.found, call.trusted) }));
+      const replies = good.length === 0 ? [] : await scripts.fill(call, asStored);
       const answers = new Map(good.map((filling, index) => [filling, replies[index]]));
       return fillings.map((filling) => answers.get(filling) ?? { stored: false, reason: 'lease-lost' });
     });
   }
+}
+
+function toFinding(found: Fill['found'], trusted: string): scripts.Finding | undefined {
+  return found && { mark: found.since.mark, position: storedPosition(found.position, trusted) };
 }
 
 export interface LeasesOptions {
@@ -65,10 +71,12 @@ type Wish = Omit<Asking, 'token'>;
 
 interface Taken {
   readonly token: string;
+  /** What versions began with when it was taken. */
+  readonly trusted: string;
   readonly reply: AcquireReply;
 }
 
-/** A guard that has this many fields forgets the parts it guards: 3 to 5 fields a part, a hash of some 100 KB. */
-const mostGuardFields = 1_500;
+/** A guard that has this many fields forgets the parts it guards: 4 to 6 fields a part, a hash of some 100 KB. */
+const mostGuardFields = 2_000;
 
 const mostBytes = 256 * 1024;

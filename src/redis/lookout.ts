@@ -4,7 +4,7 @@ import type { RedisAddress } from '../config.ts';
 import { withDeadline } from '../deadline.ts';
 import { describeError } from '../errors.ts';
 import type { Command, OpenLink, RedisLink, Reply } from './link.ts';
-import { fenceTable, type Place, placesWith } from './place.ts';
+import { fenceTable, type Place, placesWith, slotNameOf } from './place.ts';
 import { type Reach, reachRedis } from './reach.ts';
 import { fenceTableOf, nodeName, parseSlots, slotOf, type SlotRange } from './slots.ts';
 
@@ -18,12 +18,16 @@ export class Lookout {
   readonly #sights = new Map<string, Promise<Sight>>();
   readonly #links: RedisLink[] = [];
   #slots: Promise<readonly SlotRange[]> | undefined;
+  /** What all keys begin with. */
+  readonly prefix: string;
   readonly placeOf: (key: Key) => Place;
 
   constructor(address: RedisAddress, options: LookoutOptions) {
     this.#options = options;
     ({ reach: this.#reach } = reachRedis(address, options.connectTimeoutMs));
-    this.placeOf = placesWith(this.#reach.kind === 'one' ? () => fenceTable : (name) => fenceTableOf(slotOf(name)));
+    this.prefix = this.#reach.prefix ?? '';
+    const fencesOf = (name: string): string => (this.#reach.kind === 'one' ? fenceTable : fenceTableOf(slotOf(name)));
+    this.placeOf = placesWith(this.prefix, fencesOf);
   }
 
   /** The names of all masters: `''` for one server. Rejects with `StoreUnavailable` when no node of a cluster tells them. */
@@ -50,7 +54,7 @@ export class Lookout {
   /** The master that has the key. */
   async seeKey(key: Key): Promise<Sight> {
     if (this.#reach.kind === 'one') return await this.see('');
-    const slot = slotOf(this.placeOf(key).guard.slice(1, -guardEnd.length));
+    const slot = slotOf(slotNameOf(this.placeOf(key).guard));
     const range = (await this.slots()).find(({ first, last }) => first <= slot && slot <= last);
     if (range === undefined) throw new StoreUnavailable(`no node of the cluster has slot ${slot}`);
     return await this.see(range.master);
@@ -111,5 +115,3 @@ export interface LookoutOptions {
   /** Deadline of each question, in milliseconds. */
   readonly timeoutMs: number;
 }
-
-const guardEnd = '}:guard';

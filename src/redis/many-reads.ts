@@ -32,9 +32,10 @@ export class ManyReads {
     const long: number[] = [];
     for (const [nth, at] of indices.entries()) {
       const each = found === undefined ? 'unanswered' : (found[nth] ?? 'unanswered');
-      if (each === 'long') {
+      if (each === 'long') this.#learn(places[nth]?.guard ?? '');
+      if (each === 'long' || each === 'damaged') {
+        // Read by itself a damaged one is taken away.
         long.push(at);
-        this.#learn(places[nth]?.guard ?? '');
       } else {
         tell(at, each);
       }

@@ -17,14 +17,25 @@ export function preparedAt({ guard }: Place, id: string): string {
 /** The fence table of a server that is no cluster. */
 export const fenceTable = 'energex:fences';
 
-/** `fencesOf` names the fence table that belongs to a name. */
-export function placesWith(fencesOf: (name: string) => string): (key: Key) => Place {
+/**
+ * `prefix` begins all keys, so that several services can share a Redis: those that begin with a brace have it behind that.
+ * `fencesOf` names the fence table that belongs to a name with its prefix.
+ */
+export function placesWith(prefix: string, fencesOf: (name: string) => string): (key: Key) => Place {
   return (key) => {
-    const { name, part } = splitKey(key);
-    const fences = fencesOf(name);
-    const guard = `{${name}}:guard`;
+    const { name: own, part } = splitKey(key);
+    const name = `${prefix}${own}`;
+    const fences = `${prefix}${fencesOf(name)}`;
+    const guard = `{${name}${guardEnd}`;
     return part === ''
       ? { fences, value: name, guard, suffix: '' }
       : { fences, value: `{${name}}:part:${part}`, guard, suffix: `#${part}` };
   };
 }
+
+/** The name, with its prefix, that a guard belongs to: all of its keys are in the slot of that. */
+export function slotNameOf(guard: string): string {
+  return guard.slice(1, -guardEnd.length);
+}
+
+export const guardEnd = '}:guard';

@@ -10,30 +10,35 @@ export function reachRedis(
   address: RedisAddress,
   connectTimeoutMs: number,
 ): { readonly reach: Reach; readonly subscribe: Subscribe } {
+  const { prefix = '' } = address;
   if (address.kind !== 'cluster') {
     const server = serverOf(address);
     return {
-      reach: { kind: 'one', openLink: connector({ server, connectTimeoutMs }) },
+      reach: { kind: 'one', prefix, openLink: connector({ server, connectTimeoutMs }) },
       subscribe: subscriber({ server, connectTimeoutMs }),
     };
   }
-  const { kind: _kind, nodes, ...access } = address;
+  const { kind: _kind, prefix: _prefix, nodes, ...access } = address;
   const openNode = (name: string): ReturnType<typeof connector> => {
     const at = name.lastIndexOf(':');
     const server = { host: name.slice(0, at), port: Number(name.slice(at + 1)), ...access };
     return connector({ server, connectTimeoutMs });
   };
-  const redisOptions = { ...access, disconnectTimeout: disconnectTimeoutMs };
+  const redisOptions = { ...access, disconnectTimeout: disconnectTimeoutMs, disableClientInfo: true };
   return {
-    reach: { kind: 'cluster', nodes, openNode },
+    reach: { kind: 'cluster', prefix, nodes, openNode },
     subscribe: (channel, heard) =>
       subscribeInCluster(new Cluster([...nodes], { redisOptions, lazyConnect: true }), channel, heard),
   };
 }
 
 function serverOf(address: Exclude<RedisAddress, { kind: 'cluster' }>): RedisServerOptions {
-  const { kind: _kind, ...server } = address;
-  return 'sentinels' in server ? { ...server, sentinels: [...server.sentinels] } : server;
+  if (address.kind === 'single') {
+    const { kind: _kind, prefix: _prefix, ...server } = address;
+    return server;
+  }
+  const { kind: _kind, prefix: _prefix, sentinels, sentinelTls, ...server } = address;
+  return { ...server, sentinels: [...sentinels], ...(sentinelTls === undefined ? {} : { sentinelTLS: sentinelTls }) };
 }
 
 /** A message is heard on every node, so any will do; the client takes another when it loses one. */
@@ -44,7 +49,7 @@ function subscribeInCluster(cluster: Cluster, channel: string, heard: (text: str
   return () => cluster.disconnect();
 }
 
-/** How the server or the servers are reached. */
+/** How the server or the servers are reached, and what all keys there begin with. */
 export type Reach =
-  | { readonly kind: 'one'; readonly openLink: OpenLink }
-  | ({ readonly kind: 'cluster' } & Pick<ClusterOptions, 'nodes' | 'openNode'>);
+  | { readonly kind: 'one'; readonly prefix?: string; readonly openLink: OpenLink }
+  | ({ readonly kind: 'cluster' } & Pick<ClusterOptions, 'prefix' | 'nodes' | 'openNode'>);

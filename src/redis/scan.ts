@@ -1,6 +1,7 @@
 import type { KeyName } from '../cache/key.ts';
+import type { Command, Reply } from './link.ts';
+import { guardEnd, slotNameOf } from './place.ts';
 import { asArray, asText } from './replies.ts';
-import type { Call } from './scripts.ts';
 
 export interface Scanned {
   /** Where to go on; `0` when all was seen. */
@@ -10,13 +11,20 @@ export interface Scanned {
 
 /**
  * Names that match a pattern of Redis, bit by bit. SCAN tells of every key that is there from its beginning to its end, and of
- * each name its guard: an entry without one has no version, and the leases are in the guards too.
+ * each name its guard: an entry without one has no version, and the leases are in the guards too. `prefix` begins all keys.
  */
-export async function scanNames({ link, deadlineMs }: Call, from: string, pattern: string): Promise<Scanned> {
-  const [reply] = await link.send(deadlineMs, [['SCAN', from, 'MATCH', `{${pattern}${guardEnd}`, 'COUNT', atOnce]]);
+export async function scanNames(
+  send: Send,
+  from: string,
+  { prefix, pattern }: { readonly prefix: string; readonly pattern: string },
+): Promise<Scanned> {
+  const guard = `{${prefix}${pattern}${guardEnd}`;
+  const [reply] = await send([['SCAN', from, 'MATCH', guard, 'COUNT', atOnce]]);
   const [cursor, guards] = asArray(reply);
-  return { cursor: asText(cursor), names: asArray(guards).map((guard) => asText(guard).slice(1, -guardEnd.length)) };
+  const names = asArray(guards).map((each) => slotNameOf(asText(each)).slice(prefix.length));
+  return { cursor: asText(cursor), names };
 }
 
-const guardEnd = '}:guard';
+type Send = (commands: readonly Command[]) => Promise<readonly Reply[]>;
+
 const atOnce = 500;

@@ -1,8 +1,9 @@
-import { type Entry, type Fill, type Filled, type Found, StoreUnavailable } from '../cache/store.ts';
+import { type Entry, type Fill, type Filled, StoreUnavailable } from '../cache/store.ts';
 import type { RedisLink, Reply } from './link.ts';
 import type { Place } from './place.ts';
-import { asArray, asBuffer, asNumber, asText } from './replies.ts';
+import { asArray, asNumber, asText } from './replies.ts';
 import { type Argument, evaluate, loadScript, type Script } from './script.ts';
+import { intact, sealed, sumOf, unsealed } from './seal.ts';
 import { versionIn } from './version.ts';
 
 /**
@@ -38,9 +39,11 @@ export interface Call {
 export type AcquireReply =
   | { readonly kind: 'hit'; readonly entry: Entry }
   | { readonly kind: 'version'; readonly entry: Omit<Entry, 'value'> }
-  | { readonly kind: 'lease' }
+  | { readonly kind: 'lease'; readonly position: string }
   | { readonly kind: 'wait'; readonly remainingMs: number }
   | { readonly kind: 'bypass' }
+  /** What is there is not what was stored. */
+  | { readonly kind: 'damaged' }
   | Unsettled
   | Failed;
 
@@ -94,18 +97,18 @@ export async function acquire(
       ]),
     ],
   );
-  return replies.map(toAcquireReply);
+  return asked.map(({ place }, at) => toAcquireReply(place, replies[at] ?? null));
 }
 
-function toAcquireReply(reply: Reply): AcquireReply {
+function toAcquireReply(place: Place, reply: Reply): AcquireReply {
   const [kind, ...rest] = asArray(reply);
   switch (asText(kind)) {
     case 'hit':
-      return { kind: 'hit', entry: { ...toEntry(rest), value: asBuffer(rest[4]) } };
+      return toHit(place, rest);
     case 'version':
-      return { kind: 'version', entry: toEntry(rest) };
+      return toVersion(place, rest);
     case 'lease':
-      return { kind: 'lease' };
+      return { kind: 'lease', position: asText(rest[0]) };
     case 'wait':
       return { kind: 'wait', remainingMs: asNumber(rest[0]) };
     case 'unsettled':
@@ -122,26 +125,41 @@ export async function read(
   { link, deadlineMs, trusted }: Pick<Call, 'link' | 'deadlineMs'> & { readonly trusted: string },
   places: readonly Place[],
   most: number,
-): Promise<(Found | 'long')[]> {
+): Promise<(Entry | 'absent' | 'long' | 'damaged')[]> {
   const keys = places.flatMap(({ value, guard }) => [value, guard]);
   const args = [most, ...places.map(({ suffix }) => suffix)];
   const [replies] = await evaluate(link, deadlineMs, readScript, [{ keys, args }]);
-  return asArray(replies).map((reply) => {
+  const found = asArray(replies);
+  return places.map((place, at) => {
+    const reply = found[at];
     if (typeof reply === 'number') return reply === 0 ? 'absent' : 'long';
-    const [first, meta, loadMs, ttl, value] = asArray(reply);
-    const [version, ttlMs] = [versionIn(first, trusted), asNumber(ttl)];
-    if (version === null || ttlMs <= 0) return 'absent';
-    return { version, meta: asText(meta), loadMs: asNumber(loadMs), ttlMs, value: asBuffer(value) };
+    const [first, meta, loadMs, ttl, sum, value] = asArray(reply);
+    const version = versionIn(first, trusted);
+    if (version === null || asNumber(ttl) <= 0) return 'absent';
+    return intact(place, { version, meta, loadMs, ttl, sum, value });
   });
 }
 
-function toEntry([version, meta, loadMs, ttlMs]: readonly Reply[]): Omit<Entry, 'value'> {
-  return { version: asText(version), meta: asText(meta), loadMs: asNumber(loadMs), ttlMs: asNumber(ttlMs) };
+function toHit(place: Place, [version, meta, loadMs, ttl, sum, value]: readonly Reply[]): AcquireReply {
+  const entry = intact(place, { version: asText(version), meta, loadMs, ttl, sum, value });
+  return entry === 'damaged' ? { kind: 'damaged' } : { kind: 'hit', entry };
+}
+
+function toVersion(place: Place, [version, meta, loadMs, ttl]: readonly Reply[]): AcquireReply {
+  const entry = unsealed(place, { version: asText(version), meta, loadMs, ttl });
+  return entry === 'damaged' ? { kind: 'damaged' } : { kind: 'version', entry };
 }
 
 /** One value and the lease that it was loaded under. */
 export interface Filling extends Wanted {
   readonly fill: Fill;
+  readonly finding?: Finding | undefined;
+}
+
+/** What was found to stand where the lease came with a mark. */
+export interface Finding {
+  readonly mark: string;
+  readonly position: string;
 }
 
 /** One reply for each filling, in the same order. All places are in one slot. */
@@ -150,14 +168,16 @@ export async function fill(call: Call, fillings: readonly Filling[]): Promise<re
     call,
     fillScript,
     fillings.map(({ place }) => place),
-    fillings.flatMap(({ place, token, fill: { ttlMs, meta, value, loadMs } }) => [
+    fillings.flatMap(({ place, token, fill: { ttlMs, meta, value, loadMs }, finding }) => [
       place.suffix,
       token,
       ttlMs,
-      meta,
+      sealed(place, token, { meta, loadMs }),
       value ?? '',
       loadMs,
-      value === null ? '0' : '1',
+      value === null ? '' : sumOf(place, token, value),
+      finding?.mark ?? '',
+      finding?.position ?? '',
     ]),
   );
   return replies.map(toFilled);
@@ -171,8 +191,11 @@ function toFilled(reply: Reply): Filled | Failed {
 }
 
 /** `bytes` is the key under which the bytes are by now. */
-export async function attach(call: Call, place: Place, version: string, bytes: string): Promise<boolean> {
-  const [reply] = await runAll(call, attachScript, [[...keysOf([place]), bytes]], [place.suffix, version]);
+export async function attach(
+  call: Call,
+  { place, version, bytes, sum }: { place: Place; version: string; bytes: string; sum: string },
+): Promise<boolean> {
+  const [reply] = await runAll(call, attachScript, [[...keysOf([place]), bytes]], [place.suffix, version, sum]);
   return asNumber(reply) === 1;
 }
 
@@ -185,9 +208,9 @@ export async function fence(call: Call, places: readonly Place[], token: string,
   await runByTable(call, fenceScript, places, [token, fenceMs]);
 }
 
-/** All places in one go: in one call for each fence table. */
-export async function release(call: Call, places: readonly Place[], token: string): Promise<void> {
-  await runByTable(call, releaseScript, places, [token]);
+/** The same. `committed`: a position, `?` where it is not known, `''` for nothing. */
+export async function release(call: Call, places: readonly Place[], token: string, committed: string): Promise<void> {
+  await runByTable(call, releaseScript, places, [token, committed]);
 }
 
 /** Opens the table of this epoch; with `''` only tells what there is. */

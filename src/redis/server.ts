@@ -97,9 +97,10 @@ export class TrustedServer {
   }
 
   /** A step that takes away. When it fails, the server is not trusted until the outbox was swept. */
-  async withDeletion(step: (call: Call) => Promise<void>): Promise<void> {
+  async withDeletion(step: (call: DeletionCall) => Promise<void>): Promise<void> {
     try {
-      await step(this.#callOn(this.#commands, this.#options.timeoutMs));
+      const call = this.#callOn(this.#commands, this.#options.timeoutMs);
+      await step({ ...call, trusted: this.#trusted ? this.#trustedPrefix(call) : undefined });
     } catch (error) {
       // The server may still answer reads (a demoted master does, or one that cannot save): with what it could not delete.
       // A node of a cluster that sends us elsewhere does not answer them either.
@@ -311,6 +312,12 @@ export class TrustedServer {
 export interface TrustedCall extends Call {
   /** What every version begins with that may be served now: given out on this run of the server, for this database. */
   readonly trusted: string;
+}
+
+/** A deletion is made on any server. */
+export interface DeletionCall extends Call {
+  /** As in `TrustedCall`; `undefined` while the server is not trusted. */
+  readonly trusted: string | undefined;
 }
 
 const recoverRetryMs = 500;

@@ -13,6 +13,8 @@ export interface Servers {
   ping(): Promise<void>;
   /** The run that is claimed, where there is one server. */
   readonly run: string | undefined;
+  /** What all keys and channels begin with; `''` for nothing. */
+  readonly prefix: string;
   placeOf(key: Key): Place;
   /** The server that has all places, where there is but one. */
   readonly only: Steps | undefined;
@@ -30,10 +32,13 @@ export type Steps = Pick<TrustedServer, 'withCommands' | 'withValues' | 'withDel
 /** One server, or the one that Sentinels say is the master. */
 export class OneServer implements Servers {
   readonly #server: TrustedServer;
-  readonly placeOf = placesWith(() => fenceTable);
+  readonly prefix: string;
+  readonly placeOf: (key: Key) => Place;
 
-  constructor(options: Omit<TrustedServerOptions, 'settleFirst'>) {
-    this.#server = new TrustedServer({ ...options, settleFirst: [fenceTable] });
+  constructor({ prefix = '', ...options }: Omit<TrustedServerOptions, 'settleFirst'> & { readonly prefix?: string }) {
+    this.prefix = prefix;
+    this.placeOf = placesWith(prefix, () => fenceTable);
+    this.#server = new TrustedServer({ ...options, settleFirst: [`${prefix}${fenceTable}`] });
   }
 
   connect(): void {

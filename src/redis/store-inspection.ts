@@ -1,10 +1,11 @@
 import { type FoundNames, type Inspection, type Looked, shownBytes, type StoreUsage } from '../cache/inspection.ts';
 import { type Key, type KeyName, splitKey } from '../cache/key.ts';
-import type { Reply } from './link.ts';
+import { clockOf, expiresIn, fencesIn, fieldsOf, partsIn } from './guard-fields.ts';
 import type { Place } from './place.ts';
-import { asArray, asNumber, asText } from './replies.ts';
+import { asNumber, asText } from './replies.ts';
 import { infoField } from './run.ts';
 import { scanNames } from './scan.ts';
+import { metaIn } from './seal.ts';
 import type { Servers, Steps } from './servers.ts';
 import { versionIn } from './version.ts';
 
@@ -18,13 +19,16 @@ export class RedisInspection implements Inspection {
 
   /** Every name has its guard, so those are looked for. A scan of many keys ends early, and says so. */
   async find(pattern: string, most: number): Promise<FoundNames> {
+    const { prefix } = this.#servers;
     const names = new Set<KeyName>();
     let hasMore = false;
     await this.#servers.onEach(async (server) => {
       let cursor = '0';
       let rounds = 0;
       do {
-        const found = await server.withCommands((call) => scanNames(call, cursor, pattern));
+        const found = await server.withCommands(({ link, deadlineMs }) =>
+          scanNames((commands) => link.send(deadlineMs, commands), cursor, { prefix, pattern }),
+        );
         ({ cursor } = found);
         for (const name of found.names) names.add(name);
         rounds += 1;
@@ -67,10 +71,10 @@ async function lookAt(server: Steps, { value, guard, suffix, fences }: Place, pa
       ['HGET', fences, guard],
       ['TIME'],
     ]);
-    const guarded = toFields(asArray(fields));
-    const now = toMs(asArray(time));
+    const guarded = fieldsOf(fields);
+    const now = clockOf(time);
     const size = asNumber(length);
-    const count = openFences(open, now);
+    const count = open === null ? 0 : fencesIn(asText(open), now).filter(({ remainingMs }) => remainingMs > 0).length;
     if (guarded.size === 0 && size === 0 && count === 0) return null;
     const version = guarded.get(`version${suffix}`) ?? null;
     const lease = Number(guarded.get(`lease_deadline${suffix}`) ?? 0) - now;
@@ -78,7 +82,7 @@ async function lookAt(server: Steps, { value, guard, suffix, fences }: Place, pa
       version,
       isCurrent: version !== null && versionIn(Buffer.from(version), trusted) !== null,
       isComposed: version !== null && size === 0,
-      meta: guarded.get(`meta${suffix}`) ?? '',
+      meta: metaIn(guarded.get(`meta${suffix}`) ?? ''),
       loadMs: guarded.has(`load_ms${suffix}`) ? Number(guarded.get(`load_ms${suffix}`)) : null,
       ttlMs: size === 0 ? expiresIn(guarded.get(`expires${suffix}`), now) : asNumber(ttl),
       bytes: size === 0 ? null : size,
@@ -88,34 +92,6 @@ async function lookAt(server: Steps, { value, guard, suffix, fences }: Place, pa
       parts: part === '' ? partsIn(guarded) : [],
     };
   });
-}
-
-function toFields(replies: readonly Reply[]): Map<string, string> {
-  const fields = new Map<string, string>();
-  for (let at = 0; at + 1 < replies.length; at += 2) fields.set(asText(replies[at]), asText(replies[at + 1]));
-  return fields;
-}
-
-/** Of the server's clock, by which all deadlines go. */
-function toMs([seconds, microseconds]: readonly Reply[]): number {
-  return Number(asText(seconds)) * 1000 + Number(asText(microseconds)) / 1000;
-}
-
-function openFences(reply: Reply | undefined, now: number): number {
-  if (reply === null) return 0;
-  const deadlines = asText(reply)
-    .split(' ')
-    .map((fence) => Number(fence.slice(fence.lastIndexOf(':') + 1)));
-  return deadlines.filter((deadline) => deadline > now).length;
-}
-
-function expiresIn(expires: string | undefined, now: number): number | null {
-  const left = Number(expires ?? 0) - now;
-  return left > 0 ? left : null;
-}
-
-function partsIn(guarded: ReadonlyMap<string, string>): string[] {
-  return [...guarded.keys()].flatMap((field) => /^version#(.*)$/s.exec(field)?.[1] ?? []).toSorted();
 }
 
 async function usageOf(server: Steps): Promise<StoreUsage> {

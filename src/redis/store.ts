@@ -1,36 +1,31 @@
 import type { Inspection } from '../cache/inspection.ts';
 import { randomBytes } from 'node:crypto';
+import { publish } from '../cache/channels.ts';
 import type { Clock } from '../cache/clock.ts';
-import type { Key, KeyName } from '../cache/key.ts';
+import { type Key, type KeyName, splitKey } from '../cache/key.ts';
 import { Notices } from '../cache/notices.ts';
-import { type Bytes, piecesOf } from '../cache/rope.ts';
-import {
-  type Acquired,
-  type AcquireOptions,
-  type CacheStore,
-  type Entry,
-  type Fill,
-  type Filled,
-  type Found,
-  StoreUnavailable,
-  type VersionClaim,
-} from '../cache/store.ts';
+import type { Bytes } from '../cache/rope.ts';
+import type { Acquired, AcquireOptions, CacheStore, Commit, Entry, VersionClaim } from '../cache/store.ts';
+import { type Fill, type Filled, type Found, StoreUnavailable } from '../cache/store.ts';
+import { attachAt } from './attach.ts';
 import { ClusterServers } from './cluster.ts';
 import type { EventLog } from '../realtime/event-log.ts';
 import { RedisEventLog } from './event-log.ts';
 import { RedisInspection } from './store-inspection.ts';
+import { keepText, keptText } from './kept-text.ts';
 import { Leases } from './leases.ts';
 import type { Bounds } from './event-scripts.ts';
 import { ManyReads, tellEach } from './many-reads.ts';
 import type { Command, Subscribe } from './link.ts';
-import { type Place, preparedAt } from './place.ts';
+import type { Place } from './place.ts';
 import type { Reach } from './reach.ts';
-import { asArray, asBuffer, asNumber, asText } from './replies.ts';
+import { asArray, asNumber } from './replies.ts';
 import { type Scanned, scanNames } from './scan.ts';
 import * as scripts from './scripts.ts';
-import type { Call } from './scripts.ts';
+import { intact } from './seal.ts';
 import { versionIn } from './version.ts';
-import type { TrustedCall } from './server.ts';
+import { sinceOf, storedOf } from './positions.ts';
+import type { DeletionCall } from './server.ts';
 import type { TrustedServerOptions } from './server-options.ts';
 import { OneServer, type Servers, type Steps } from './servers.ts';
 import { Validations } from './validations.ts';
@@ -42,7 +37,7 @@ export class RedisStore implements CacheStore {
   readonly #clock: Clock;
   readonly #tokens = randomBytes(9).toString('base64url');
   readonly #notices = new Notices();
-  readonly #channel = `energex:wake:${this.#tokens}`;
+  readonly #channel: string;
   readonly #manyReads = new ManyReads();
   readonly #validations = new WeakMap<Steps, Validations>();
   readonly #leases = new WeakMap<Steps, Leases>();
@@ -53,6 +48,7 @@ export class RedisStore implements CacheStore {
   constructor(options: RedisStoreOptions) {
     this.#subscribe = options.subscribe;
     this.#clock = options.clock;
+    this.#channel = `${options.reach.prefix ?? ''}energex:wake:${this.#tokens}`;
     this.#mostTogether = options.reach.kind === 'one' ? mostPlaces : 1;
     this.#servers = this.#open({ ...options, unique: () => this.unique() });
   }
@@ -69,9 +65,10 @@ export class RedisStore implements CacheStore {
   }
 
   #open({ reach, ...options }: RedisStoreOptions & { readonly unique: () => string }): Servers {
-    return reach.kind === 'one'
-      ? new OneServer({ ...options, ...reach })
-      : new ClusterServers({ ...options, ...reach });
+    if (reach.kind === 'one') return new OneServer({ ...options, ...reach });
+    // There is one claim for one server: the nodes would take it from each other.
+    const { claim: _claim, ...others } = options;
+    return new ClusterServers({ ...others, ...reach });
   }
 
   validate(key: Key): Promise<string | null> {
@@ -119,24 +116,32 @@ export class RedisStore implements CacheStore {
 
   async read(key: Key): Promise<Entry | null> {
     const place = this.#servers.placeOf(key);
-    return await this.#servers.at(place, (server) => this.#read(server, place));
+    const entry = await this.#servers.at(place, (server) => this.#read(server, place));
+    if (entry !== 'damaged') return entry;
+    await this.#takeAway(key);
+    return null;
   }
 
-  async #read(server: Steps, { value, guard, suffix }: Place): Promise<Entry | null> {
+  /** What is not what was stored: as if it had been invalidated, which is always allowed. */
+  async #takeAway(key: Key): Promise<void> {
+    publish({ type: 'damage', key });
+    await this.release([splitKey(key).name], this.unique(), 'nothing');
+  }
+
+  async #read(server: Steps, place: Place): Promise<Entry | 'damaged' | null> {
+    const { value, guard, suffix } = place;
     return await server.withValues(async ({ link, deadlineMs, trusted }) => {
       const [before, bytes, ttl, after] = await link.send(deadlineMs, [
-        ['HMGET', guard, `version${suffix}`, `meta${suffix}`, `load_ms${suffix}`],
+        ['HMGET', guard, `version${suffix}`, `meta${suffix}`, `load_ms${suffix}`, `sum${suffix}`],
         ['GET', value],
         ['PTTL', value],
         ['HGET', guard, `version${suffix}`],
       ]);
-      const [first, meta, loadMs] = asArray(before);
+      const [first, meta, loadMs, sum] = asArray(before);
       const version = versionIn(first, trusted);
       // A version that changed meanwhile: the value would be right, but the meta might belong to another one.
       if (version === null || bytes === null || versionIn(after, trusted) !== version) return null;
-      const ttlMs = asNumber(ttl);
-      if (ttlMs <= 0) return null;
-      return { version, meta: asText(meta), loadMs: Number(asText(loadMs)), value: asBuffer(bytes), ttlMs };
+      return asNumber(ttl) <= 0 ? null : intact(place, { version, meta, loadMs, ttl, sum, value: bytes });
     });
   }
 
@@ -154,7 +159,7 @@ export class RedisStore implements CacheStore {
     const notice = this.#notices.listen(place.guard);
     let waits = false;
     try {
-      const acquired = await this.#servers.at(place, (server) => this.#acquire(server, place, leaseMs, options));
+      const acquired = await this.#servers.at(place, (server) => this.#acquire(server, key, leaseMs, options));
       waits = acquired.kind === 'wait';
       return acquired.kind === 'wait' ? { ...acquired, notice } : acquired;
     } finally {
@@ -164,16 +169,19 @@ export class RedisStore implements CacheStore {
 
   async #acquire(
     server: Steps,
-    place: Place,
+    key: Key,
     leaseMs: number,
     { renew = false, composes = false }: AcquireOptions,
   ): Promise<WithoutNotice> {
+    const place = this.#servers.placeOf(key);
     for (let attempt = 1; ; attempt += 1) {
-      const { token, reply } = await this.#leasesOn(server).acquire({ place, leaseMs, renew, composes });
-      if (reply.kind === 'lease') return { kind: 'lease', token };
+      const { token, trusted, reply } = await this.#leasesOn(server).acquire({ place, leaseMs, renew, composes });
+      if (reply.kind === 'lease') return { kind: 'lease', token, since: sinceOf(reply.position, trusted) };
       if (reply.kind === 'failed') throw new StoreUnavailable(reply.reason);
-      if (reply.kind !== 'unsettled') return reply;
-      if (attempt > 1 || !(await server.settle(place.fences, reply.epoch))) return { kind: 'bypass' };
+      if (reply.kind !== 'unsettled' && reply.kind !== 'damaged') return reply;
+      if (attempt > 1) return { kind: 'bypass' };
+      if (reply.kind === 'damaged') await this.#takeAway(key);
+      else if (!(await server.settle(place.fences, reply.epoch))) return { kind: 'bypass' };
     }
   }
 
@@ -198,22 +206,10 @@ export class RedisStore implements CacheStore {
     return leases;
   }
 
-  /** Bit by bit, so that other commands get their turn between the bits of a large value. */
   async attach(key: Key, version: string, value: Bytes): Promise<boolean> {
     const place = this.#servers.placeOf(key);
-    const bytes = preparedAt(place, this.unique());
-    return await this.#servers.at(place, async (server) => {
-      const send = (...commands: readonly Command[]): Promise<void> =>
-        server.withValues(async ({ link, deadlineMs }) => void (await link.send(deadlineMs, commands)));
-      // All the space at once. Should the key get lost on the way, it is without a time to live from then on.
-      await send(['SETRANGE', bytes, value.length - 1, ' '], ['PEXPIRE', bytes, preparationMs]);
-      let offset = 0;
-      for (const piece of piecesOf(value, pieceBytes)) {
-        await send(['SETRANGE', bytes, offset, piece]);
-        offset += piece.length;
-      }
-      return await server.withValues((call) => scripts.attach(call, place, version, bytes));
-    });
+    const attachment = { version, value, id: this.unique() };
+    return await this.#servers.at(place, (server) => attachAt(server, place, attachment));
   }
 
   async surrender(key: Key, token: string): Promise<void> {
@@ -225,8 +221,10 @@ export class RedisStore implements CacheStore {
     await this.#delete(names, (call, places) => scripts.fence(call, places, token, fenceMs));
   }
 
-  async release(names: readonly KeyName[], token: string): Promise<void> {
-    await this.#delete(names, (call, places) => scripts.release(call, places, token));
+  async release(names: readonly KeyName[], token: string, committed: Commit = 'unknown'): Promise<void> {
+    await this.#delete(names, (call, places) =>
+      scripts.release(call, places, token, storedOf(committed, call.trusted)),
+    );
   }
 
   async releaseAll(prefix: string): Promise<void> {
@@ -245,8 +243,9 @@ export class RedisStore implements CacheStore {
   /** A deletion as well: a server that cannot be asked holds what was to go. */
   async #scan(server: Steps, from: string, pattern: string): Promise<Scanned> {
     let found: Scanned = { cursor: '0', names: [] };
-    await server.withDeletion(async (call) => {
-      found = await scanNames(call, from, pattern);
+    const scanned = { prefix: this.#servers.prefix, pattern };
+    await server.withDeletion(async ({ link, deadlineMs }) => {
+      found = await scanNames((commands) => link.send(deadlineMs, commands), from, scanned);
     });
     return found;
   }
@@ -254,26 +253,18 @@ export class RedisStore implements CacheStore {
   /** Keeps a text that is worth as much as the entries are: whenever those are not trusted any more, neither is it. */
   async keep(key: Key, text: string): Promise<void> {
     const place = this.#servers.placeOf(key);
-    const store = async ({ link, deadlineMs, trusted }: TrustedCall): Promise<void> => {
-      await link.send(deadlineMs, [['HSET', place.value, 'trusted', trusted, 'text', text]]);
-    };
-    await this.#servers.at(place, (server) => server.withCommands(store));
+    await this.#servers.at(place, (server) => server.withCommands((call) => keepText(call, place, text)));
   }
 
   /** What `keep` was given last; `null` when there is none that can be trusted. */
   async kept(key: Key): Promise<string | null> {
     const place = this.#servers.placeOf(key);
-    const load = async ({ link, deadlineMs, trusted }: TrustedCall): Promise<string | null> => {
-      const [reply] = await link.send(deadlineMs, [['HMGET', place.value, 'trusted', 'text']]);
-      const [of, text] = asArray(reply);
-      return of === null || text === null || asText(of) !== trusted ? null : asText(text);
-    };
-    return await this.#servers.at(place, (server) => server.withCommands(load));
+    return await this.#servers.at(place, (server) => server.withCommands((call) => keptText(call, place)));
   }
 
   async #delete(
     names: readonly KeyName[],
-    step: (call: Call, places: readonly Place[]) => Promise<void>,
+    step: (call: DeletionCall, places: readonly Place[]) => Promise<void>,
   ): Promise<void> {
     const places = names.map((name) => this.#servers.placeOf(name));
     await this.#servers.atAll(places, (server, own) => server.withDeletion((call) => step(call, own)));
@@ -296,6 +287,10 @@ export class RedisStore implements CacheStore {
       subscribe: this.#subscribe,
       unique: () => this.unique(),
     });
+  }
+
+  get servers(): Servers {
+    return this.#servers;
   }
 
   unique(): string {
@@ -331,10 +326,6 @@ type WithoutNotice = Exclude<Acquired, { kind: 'wait' }> | { readonly kind: 'wai
  * elsewhere by now would fail the others.
  */
 const mostPlaces = 32;
-
-/** Longer than it takes to write all the bytes of a value. */
-const preparationMs = 60_000;
-const pieceBytes = 1024 * 1024;
 
 /** As many as go within the deadline of a small command. */
 const releasedAtOnce = 50;

@@ -1,3 +1,5 @@
+import { latestOf } from '../cache/frontier.ts';
+import type { Position, Since } from '../cache/store.ts';
 import type { Database, Row } from '../database/database.ts';
 import { Gathering } from '../gathering.ts';
 import type { Resource } from './resource.ts';
@@ -11,28 +13,41 @@ export class ItemRows {
   readonly #database: Database;
   readonly #statements: Statements;
   readonly #idAt: number;
-  readonly #queries: Gathering<string, Row | null>;
+  readonly #queries: Gathering<Asked, Found>;
 
   constructor(resource: Resource, statements: Statements, database: Database) {
     this.#database = database;
     this.#statements = statements;
     this.#idAt = Object.keys(resource.columns).indexOf('id');
-    this.#queries = new Gathering((ids) => this.#query(ids), { mostTogether });
+    this.#queries = new Gathering((asked) => this.#query(asked), { mostTogether });
   }
 
-  /** `null` when there is none. */
-  load(id: string): Promise<Row | null> {
-    return this.#queries.ask(id);
+  /** See `Load`. */
+  load(id: string, since: Since | undefined): Promise<Found> {
+    return this.#queries.ask({ id, since });
   }
 
-  async #query(ids: readonly string[]): Promise<readonly (Row | null)[]> {
+  async #query(asked: readonly Asked[]): Promise<readonly Found[]> {
+    const ids = asked.map(({ id }) => id);
     const padded = [...ids];
     // Few sizes, so that few statements are prepared.
     while (!isPowerOfTwo(padded.length)) padded.push(ids[0] ?? '');
-    const rows = await this.#database.query(this.#statements.selectItems(padded.length), padded);
+    const since = latestOf(asked.map((each) => each.since));
+    const { rows, position } = await this.#database.load(this.#statements.selectItems(padded.length), padded, since);
     const byId = new Map(rows.map((row) => [String(row[this.#idAt]), row]));
-    return ids.map((id) => byId.get(id) ?? null);
+    return ids.map((id) => ({ row: byId.get(id) ?? null, position }));
   }
+}
+
+interface Asked {
+  readonly id: string;
+  readonly since: Since | undefined;
+}
+
+interface Found {
+  /** `null` when there is none. */
+  readonly row: Row | null;
+  readonly position: Position | undefined;
 }
 
 /** A power of two. */

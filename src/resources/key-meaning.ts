@@ -28,6 +28,33 @@ export function meaningOfKey(key: Key, resources: readonly Resource[]): KeyMeani
   return undefined;
 }
 
+/** What goes so that nothing that shows what is under a key is served any more. */
+export interface Invalidation {
+  readonly prefixes: readonly string[];
+  /** Behind the prefixes: the list may be filled again once its segments may. */
+  readonly names: readonly KeyName[];
+}
+
+/** As after a write: of a row also its segment and its list, of a list all of its segments. */
+export function invalidationOf(meaning: KeyMeaning): Invalidation {
+  const { resource } = meaning;
+  switch (meaning.kind) {
+    case 'row':
+      return { prefixes: [], names: resource.keysAffectedBy(meaning.id) };
+    case 'segment':
+      return { prefixes: [], names: [meaning.name, resource.listKey] };
+    case 'list':
+    case 'page':
+      return { prefixes: [resource.segmentPrefix], names: [resource.listKey] };
+  }
+}
+
+/** For how long what is under a key lives at most, in milliseconds; `isAbsent`: it says that there is no such row. */
+export function wholeTtl({ kind, resource: { ttl } }: KeyMeaning, isAbsent: boolean): number {
+  if (kind !== 'row') return ttl.list;
+  return isAbsent ? ttl.absent : ttl.item;
+}
+
 /** Every form that a key can have, for people. */
 export function keyForms(resources: readonly Resource[]): readonly string[] {
   return resources.flatMap((resource) => [

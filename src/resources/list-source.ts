@@ -1,7 +1,9 @@
 import type { Segment, SegmentSource, Together } from '../cache/composition.ts';
 import type { Key } from '../cache/key.ts';
 import type { Loaded } from '../cache/read-through.ts';
+import { latestOf } from '../cache/frontier.ts';
 import { toBuffer } from '../cache/rope.ts';
+import type { Since } from '../cache/store.ts';
 import type { Database, Row } from '../database/database.ts';
 import { joinSegments, type OrderColumns, segmentNumberOf, segmentSize, toSegment } from './list-segment.ts';
 import { readMeta, type SegmentRange, writeMeta } from './meta.ts';
@@ -41,9 +43,9 @@ export class ListSource implements SegmentSource {
   }
 
   /** Those that are asked for in one turn of the event loop are loaded in as few statements as can be. */
-  loadSegment(key: Key): Promise<Loaded> {
+  loadSegment(key: Key, since?: Since): Promise<Loaded> {
     return new Promise((resolve, reject) => {
-      this.#wanted.push({ number: this.#numberIn(key), resolve, reject });
+      this.#wanted.push({ number: this.#numberIn(key), since, resolve, reject });
       if (this.#wanted.length === 1) setImmediate(() => this.#loadWanted());
     });
   }
@@ -62,13 +64,16 @@ export class ListSource implements SegmentSource {
   async #load(wanted: readonly Wanted[]): Promise<void> {
     const numbers = wanted.map(({ number }) => number);
     const bounds = toBounds(numbers);
-    const rows = await this.#database.query(this.#statements.selectRows(bounds.length / 2), bounds);
+    const since = latestOf(wanted.map((each) => each.since));
+    const sql = this.#statements.selectRows(bounds.length / 2);
+    const { rows, position } = await this.#database.load(sql, bounds, since);
     const segments = this.#toSegments(numbers, rows);
     for (const { number, resolve } of wanted) {
       resolve({
         ...(segments.get(number) ?? this.#toSegment([])),
         ttlMs: this.#resource.ttl.list,
         expiresTogether: true,
+        position,
       });
     }
   }
@@ -85,8 +90,8 @@ export class ListSource implements SegmentSource {
     };
   }
 
-  async loadWhole(): Promise<Loaded> {
-    const rows = await this.#database.query(this.#statements.selectAll);
+  async loadWhole(since?: Since): Promise<Loaded> {
+    const { rows, position } = await this.#database.load(this.#statements.selectAll, [], since);
     const segments = this.#toSegments([], rows);
     const [first, ...others] = segments.keys();
     this.#keysOf(
@@ -95,7 +100,7 @@ export class ListSource implements SegmentSource {
         : others.reduce((range, number) => include(range, number), { first, last: first }),
     );
     const { value, etag } = joinSegments([...segments.values()]);
-    return { value: toBuffer(value), meta: writeMeta({ etag }), ttlMs: this.#resource.ttl.list };
+    return { value: toBuffer(value), meta: writeMeta({ etag }), ttlMs: this.#resource.ttl.list, position };
   }
 
   join(keys: readonly Key[], segments: readonly Segment[]): Loaded {
@@ -135,6 +140,7 @@ export class ListSource implements SegmentSource {
 
 interface Wanted {
   readonly number: bigint;
+  readonly since: Since | undefined;
   readonly resolve: (loaded: Loaded) => void;
   readonly reject: (error: unknown) => void;
 }

@@ -2,7 +2,9 @@ import type { Cache } from '../cache/cache.ts';
 import type { Composition } from '../cache/composition.ts';
 import type { FastReader } from '../cache/held-reads.ts';
 import { absentValue } from '../cache/negative.ts';
-import type { Answer, Load, Loaded } from '../cache/read-through.ts';
+import type { Answer } from '../cache/answer.ts';
+import type { Load, Loaded } from '../cache/read-through.ts';
+import type { Since } from '../cache/store.ts';
 import type { Database, Row } from '../database/database.ts';
 import { cursorAfter, decodeCursor, encodeCursor, pageStart } from './cursor.ts';
 import { ListSource } from './list-source.ts';
@@ -21,7 +23,7 @@ export class ResourceReader {
   readonly #database: Database;
   readonly #statements: Statements;
   readonly #list: ListSource;
-  readonly #loadList: Load = () => this.#list.loadWhole();
+  readonly #loadList: Load = (since) => this.#list.loadWhole(since);
   readonly #composition: Composition | undefined;
   readonly #items: ItemRows;
 
@@ -73,28 +75,29 @@ export class ResourceReader {
   }
 
   #itemLoad(id: string): Load {
-    return () => this.#loadItem(id);
+    return (since) => this.#loadItem(id, since);
   }
 
   #pageLoad(limit: number, after: string | undefined): Load {
-    return () => this.#loadPage(limit, after);
+    return (since) => this.#loadPage(limit, after, since);
   }
 
-  async #loadPage(limit: number, after: string | undefined): Promise<Loaded> {
+  async #loadPage(limit: number, after: string | undefined, since: Since | undefined): Promise<Loaded> {
     const { start, params } = pageStart(after === undefined ? undefined : decodeCursor(after));
-    const rows = await this.#database.query(this.#statements.selectPage(limit + 1, start), params);
+    const sql = this.#statements.selectPage(limit + 1, start);
+    const { rows, position } = await this.#database.load(sql, params, since);
     const page = rows.slice(0, limit);
     const last = page.at(-1);
     // One row more than asked for tells whether there is a next page.
     const more = last !== undefined && rows.length > limit;
     const next = more ? encodeCursor(cursorAfter(last, Object.keys(this.#resource.columns))) : undefined;
-    return this.#toLoaded(this.#toJsonArray(page), this.#resource.ttl.list, next);
+    return { ...this.#toLoaded(this.#toJsonArray(page), this.#resource.ttl.list, next), position };
   }
 
-  async #loadItem(id: string): Promise<Loaded> {
-    const row = await this.#items.load(id);
-    if (row === null) return { value: absentValue, meta: '', ttlMs: this.#resource.ttl.absent };
-    return this.#toLoaded(this.#resource.toJson(row), this.#resource.ttl.item);
+  async #loadItem(id: string, since: Since | undefined): Promise<Loaded> {
+    const { row, position } = await this.#items.load(id, since);
+    if (row === null) return { value: absentValue, meta: '', ttlMs: this.#resource.ttl.absent, position };
+    return { ...this.#toLoaded(this.#resource.toJson(row), this.#resource.ttl.item), position };
   }
 
   #toJsonArray(rows: readonly Row[]): string {

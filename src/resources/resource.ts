@@ -17,8 +17,13 @@ export interface Definition {
   readonly columns: Readonly<Record<string, Column>>;
   /** A row of another table that is shown inside each row. */
   readonly embed?: Embed;
-  /** The column that names the owner; a `DELETE` that gives it must give the right one. */
+  /**
+   * The column that names the owner. Where tokens say who asks, the row is that user's who creates it, and nobody else's to
+   * change; where writes are open, a `DELETE` that gives an owner must give the right one.
+   */
   readonly owner?: string;
+  /** Where the owners are rows themselves, and which of them may change the rows of all. */
+  readonly owners?: Owners;
   /** Live events for what happened to a row. */
   readonly events: { readonly created: string; readonly updated: string; readonly deleted: string };
   /** Values for the documentation, by column, where those of the kinds of columns say too little. */
@@ -35,6 +40,15 @@ export interface Embed {
   readonly through: string;
   /** Nothing else of the other row ever leaves the service. Has `id`. */
   readonly columns: Readonly<Record<string, Column>>;
+}
+
+export interface Owners {
+  /** Its primary key is `id`. */
+  readonly table: string;
+  /** The column that tells what a user may do. It never leaves the service. */
+  readonly role: string;
+  /** What stands there for those who may change the rows of all. */
+  readonly administrator: string;
 }
 
 export interface Resource extends Definition {
@@ -81,8 +95,9 @@ export function defineResource(definition: Definition): Resource {
 const identifierPattern = /^[a-z][a-z0-9_]{0,63}$/;
 
 /** The names end up in SQL and in keys, so they must be plain; and what they point to must be there. */
-function checkDefinition({ name, item, table, columns, embed, owner }: Definition): void {
+function checkDefinition({ name, item, table, columns, embed, owner, owners }: Definition): void {
   const names = [name, item, table, ...Object.keys(columns)];
+  if (owners !== undefined) names.push(owners.table, owners.role);
   if (embed !== undefined) names.push(embed.as, embed.table, embed.through, ...Object.keys(embed.columns));
   for (const each of names) {
     if (!identifierPattern.test(each)) {
@@ -94,6 +109,9 @@ function checkDefinition({ name, item, table, columns, embed, owner }: Definitio
   }
   if (!('id' in columns) || (embed !== undefined && !('id' in embed.columns))) {
     throw new TypeError(`Resource ${name}: "id" is missing among the columns`);
+  }
+  if (owners !== undefined && owner === undefined) {
+    throw new TypeError(`Resource ${name}: "owners" tells whose rows they are, but no "owner" says by which column`);
   }
   for (const [role, column] of [
     ['owner', owner],

@@ -7,6 +7,7 @@ import { CatalogueError } from '../errors.ts';
 import type { ReservedVersion } from '../realtime/event-log.ts';
 import { IdempotencyKeys } from './idempotency.ts';
 import { entityTag } from './meta.ts';
+import { Ownership } from './ownership.ts';
 import { type Fields, type Resource, writableColumns } from './resource.ts';
 import { type ChangeSink, rowEvent } from './row-events.ts';
 import { buildStatements, type Statements } from './statements.ts';
@@ -14,6 +15,9 @@ import { buildStatements, type Statements } from './statements.ts';
 /**
  * Writes of one resource: one transaction each, fenced as `cache/write-fence.ts` says. A write that changed no row
  * touches no key and makes no event.
+ *
+ * `user` is the id of the user that a token names; without one, writes are open. Whether the user may is decided inside the
+ * transaction, on the row that it has locked: `ownership.ts`.
  */
 export class ResourceWriter {
   readonly #resource: Resource;
@@ -21,6 +25,7 @@ export class ResourceWriter {
   readonly #database: Database;
   readonly #statements: Statements;
   readonly #idempotency: IdempotencyKeys;
+  readonly #ownership: Ownership;
   readonly #changes: ChangeSink;
   readonly #opening: string;
 
@@ -31,17 +36,23 @@ export class ResourceWriter {
     this.#database = database;
     this.#statements = buildStatements(resource, database.dialect);
     this.#idempotency = new IdempotencyKeys(resource.name);
+    this.#ownership = new Ownership(resource, database.dialect);
     this.#changes = changes;
     this.#opening = barrierOpening(database.dialect);
   }
 
-  /** `fields` holds every writable column. Throws `UNKNOWN_REFERENCE`, `IDEMPOTENCY_KEY_REUSED`. */
-  async create(fields: Fields, idempotencyKey?: string): Promise<Created> {
+  /**
+   * `given` holds every writable column, with a `user` all but the owner. Throws `UNKNOWN_REFERENCE`,
+   * `IDEMPOTENCY_KEY_REUSED`, `USER_UNKNOWN`.
+   */
+  async create(given: Fields, idempotencyKey?: string, user?: string): Promise<Created> {
+    const fields = this.#ownership.assign(given, user);
     const { changed, result, version } = await this.#write<Created>(async (transaction) => {
       if (idempotencyKey !== undefined) {
         const answer = await this.#idempotency.claim(transaction, idempotencyKey, fields, new Date());
         if (answer !== null) return { changed: null, result: { json: answer, id: idOf(answer), replayed: true } };
       }
+      await this.#ownership.requireUser(transaction, user);
       const { id, json } = await this.#insert(transaction, fields);
       if (idempotencyKey !== undefined) await this.#idempotency.record(transaction, idempotencyKey, json);
       return { changed: id, result: { json, id, replayed: false } };
@@ -50,10 +61,15 @@ export class ResourceWriter {
     return result;
   }
 
-  /** Sets the given columns. Throws `NOT_FOUND`, `PRECONDITION_FAILED`. Resolves with the JSON of the row. */
-  async update(id: string, fields: Fields, precondition: Precondition): Promise<string> {
+  /**
+   * Sets the given columns. Throws `NOT_FOUND`, `NOT_OWNER`, `USER_UNKNOWN`, `PRECONDITION_FAILED`. Resolves with the JSON of
+   * the row.
+   */
+  async update(id: string, fields: Fields, precondition: Precondition, user?: string): Promise<string> {
     const { changed, result, version } = await this.#write<string>(async (transaction) => {
-      const { current, before } = await this.#lock(transaction, id, precondition);
+      const { current, before } = await this.#lock(transaction, id);
+      await this.#ownership.requireOwner(transaction, current, user, 'change');
+      this.#require(precondition, before);
       const given = Object.keys(fields).filter((name) => fields[name] !== current[name]);
       if (given.length === 0) return { changed: null, result: before };
       await transaction.execute(this.#statements.update(given), [...given.map((name) => fields[name] ?? null), id]);
@@ -63,14 +79,16 @@ export class ResourceWriter {
     return result;
   }
 
-  /** Throws `NOT_FOUND`, `PRECONDITION_FAILED`, `NOT_OWNER` when `owner` is given and is another. */
-  async remove(id: string, owner: string | undefined, precondition: Precondition): Promise<void> {
+  /**
+   * Throws `NOT_FOUND`, `USER_UNKNOWN`, `PRECONDITION_FAILED`; `NOT_OWNER` when the row is not the `user`'s, or, without one,
+   * not that of the `claimed` owner.
+   */
+  async remove(id: string, claimed: string | undefined, precondition: Precondition, user?: string): Promise<void> {
     const { version } = await this.#write(async (transaction) => {
-      const { current } = await this.#lock(transaction, id, precondition);
-      const column = this.#resource.owner;
-      if (owner !== undefined && column !== undefined && String(current[column]) !== owner) {
-        throw new CatalogueError('NOT_OWNER', { params: { item: this.#resource.item } });
-      }
+      const { current, before } = await this.#lock(transaction, id);
+      await this.#ownership.requireOwner(transaction, current, user, 'delete');
+      this.#require(precondition, before);
+      if (user === undefined) this.#ownership.requireClaim(current, claimed);
       await transaction.execute(this.#statements.remove, [id]);
       return { changed: id, result: undefined };
     });
@@ -92,19 +110,22 @@ export class ResourceWriter {
   ): Promise<Done<T> & { readonly version: ReservedVersion | undefined }> {
     let version: ReservedVersion | undefined;
     try {
-      const written = await this.#cache.write((beforeCommit) =>
-        this.#database.transaction(async (transaction, opened) => {
-          const claim = await holdBarrier(transaction, this.#database.dialect, opened);
-          const done = await work(transaction);
-          if (done.changed !== null) {
-            const names = this.#resource.keysAffectedBy(done.changed);
-            [version] = await Promise.all([
-              this.#changes.reserve(),
-              beforeCommit(names, (missed) => recordNames(transaction, missed), storeInUse(claim)),
-            ]);
-          }
-          return done;
-        }, this.#opening),
+      const written = await this.#cache.write((beforeCommit, committedAt) =>
+        this.#database.transaction(
+          async (transaction, opened) => {
+            const claim = await holdBarrier(transaction, this.#database.dialect, opened);
+            const done = await work(transaction);
+            if (done.changed !== null) {
+              const names = this.#resource.keysAffectedBy(done.changed);
+              [version] = await Promise.all([
+                this.#changes.reserve(),
+                beforeCommit(names, (missed) => recordNames(transaction, missed), storeInUse(claim)),
+              ]);
+            }
+            return done;
+          },
+          { opening: this.#opening, committedAt },
+        ),
       );
       return { ...written, version };
     } catch (error) {
@@ -131,20 +152,21 @@ export class ResourceWriter {
     }
   }
 
-  /** Locks and reads the row in one: what is compared with `If-Match` cannot change before COMMIT. */
+  /** Locks and reads the row in one: neither its owner nor what is compared with `If-Match` can change before COMMIT. */
   async #lock(
     transaction: Queryable,
     id: string,
-    precondition: Precondition,
-  ): Promise<{ current: Record<string, SqlValue>; before: string }> {
+  ): Promise<{ current: Readonly<Record<string, SqlValue>>; before: string }> {
     const [row] = await transaction.query(this.#statements.selectForUpdate, [id]);
     if (row === undefined) throw new CatalogueError('NOT_FOUND', { params: { item: this.#resource.label } });
     const names = Object.keys(this.#resource.columns);
-    const before = this.#resource.toJson(row);
-    if (!precondition(entityTag(before))) {
-      throw new CatalogueError('PRECONDITION_FAILED', { params: { item: this.#resource.item } });
-    }
-    return { current: Object.fromEntries(names.map((name, index) => [name, row[index] ?? null])), before };
+    const current = Object.fromEntries(names.map((name, index) => [name, row[index] ?? null]));
+    return { current, before: this.#resource.toJson(row) };
+  }
+
+  #require(precondition: Precondition, json: string): void {
+    if (precondition(entityTag(json))) return;
+    throw new CatalogueError('PRECONDITION_FAILED', { params: { item: this.#resource.item } });
   }
 
   async #select(transaction: Queryable, id: string): Promise<string> {

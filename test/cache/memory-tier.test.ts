@@ -60,3 +60,15 @@ describe('values that the in-process tier does not keep', () => {
     expect(old).toHaveLength(50_000);
   });
 });
+
+test('what makes room for others is counted, and nothing else', () => {
+  const tier = new MemoryTier(10_000);
+  const small = (): ReturnType<typeof entry> => entry(Buffer.alloc(500));
+  for (const key of ['a', 'b', 'c', 'd']) tier.keep(key, small(), 0);
+  tier.keep('d', small(), 0);
+  tier.get('d', 1_000);
+  expect([tier.size, tier.evictions]).toEqual([3, 0]);
+  for (const key of ['e', 'f', 'g', 'h']) tier.keep(key, small(), 0);
+  expect(tier.evictions).toBe(7 - tier.size);
+  expect(tier.evictions).toBeGreaterThan(0);
+});

@@ -33,7 +33,10 @@ export class Clients implements QuietWriter {
     this.#updateShare = chance.pick([0.04, 0.2]);
     this.#quietRows = cluster.rows.slice(-quietCount);
     this.#busyRows = cluster.rows.slice(0, -quietCount);
-    this.#met = new Set([...cluster.rows, ...cluster.instances.map(({ probeRow }) => probeRow)]);
+    this.#met = new Set([
+      ...cluster.rows,
+      ...cluster.instances.flatMap(({ probeRow, writtenRow }) => [probeRow, writtenRow]),
+    ]);
     this.#greatest = BigInt(Math.max(...cluster.rows.map(Number)));
     for (const id of cluster.rows) this.history.track(id, initialTitle(id));
   }

@@ -2,8 +2,8 @@ import { Redis } from 'ioredis';
 import { createConnection, type RowDataPacket } from 'mysql2/promise';
 import { createSchema, type DatabaseSchema } from '../harness/database-schema.ts';
 import type { DatabaseServer } from '../harness/database-server.ts';
-import { eventually } from '../harness/eventually.ts';
-import { follow, type RedisSentinel, startSentinel } from '../harness/redis-sentinel.ts';
+import { type RedisCluster, startRedisCluster } from '../harness/redis-cluster.ts';
+import { follow, type RedisSentinel, startSentinelsOf } from '../harness/redis-sentinel.ts';
 import { type RedisServer, startRedis } from '../harness/redis-server.ts';
 import { type ServiceProcess, startServiceProcess } from '../harness/service-process.ts';
 import { startProxy, type TcpProxy } from '../harness/tcp-proxy.ts';
@@ -11,13 +11,14 @@ import { type CommitGate, startCommitGate } from './commit-gate.ts';
 import { HttpClient } from './http-client.ts';
 
 /**
- * The stage (no Redis Cluster): three instances of the service as processes over one Redis and one database. Each has links
+ * The stage: three instances of the service as processes over one Redis and one database. Each has links
  * of its own, so that each can be cut alone:
  *
  *   instance -> proxy -> Redis
  *   instance -> proxy -> gate that knows a COMMIT -> database
  *
- * Behind Sentinels the instances are told the address of the master itself, so that no proxy is between them and Redis.
+ * Behind Sentinels, and in a Redis Cluster, the instances are told the addresses of the servers themselves, so that no proxy
+ * is between them and Redis.
  */
 export type Cluster = {
   readonly plan: ClusterPlan;
@@ -27,10 +28,15 @@ export type Cluster = {
   readonly redis: RedisServer;
   /** Set behind Sentinels. */
   readonly failover: Failover | undefined;
-  /** Ids of rows that are there from the beginning and stay; the probe of each instance has another one. */
+  /** Set with a Redis Cluster. */
+  readonly nodes: RedisCluster | undefined;
+  /** Ids of rows that are there from the beginning and stay; each instance has two others. */
   readonly rows: readonly string[];
+  /** Of those, the one that nobody writes but faults, and that is read all the time to see what a fault costs. */
+  readonly watchedRow: string;
   /** Past the service. */
   query(sql: string): Promise<RowDataPacket[]>;
+  /** In a Redis Cluster every master is asked, and the first one's answer is told. */
   askRedis(...command: readonly string[]): Promise<unknown>;
   /** Resolves when all instances are healthy and use Redis. */
   ready(): Promise<void>;
@@ -39,13 +45,15 @@ export type Cluster = {
 };
 
 export type ClusterPlan = {
-  readonly redis: 'single' | 'sentinel';
+  readonly redis: 'single' | 'sentinel' | 'cluster';
   /** `WRITE_WITHOUT_CACHE`: with `accept` the one stated exception of the consistency holds. */
   readonly writes: 'reject' | 'accept';
 };
 
 export type Failover = {
+  /** One of those that watch. */
   readonly sentinel: RedisSentinel;
+  readonly sentinels: readonly RedisSentinel[];
   /** Who is to be promoted. */
   readonly replica: RedisServer;
   /** Between the replica and its master. */
@@ -55,7 +63,7 @@ export type Failover = {
 };
 
 const instanceCount = 3;
-const rowCount = 8;
+const rowCount = 11;
 
 /** Short, so that the end of a fault is soon the end of its consequences; long enough for a machine with two cores. */
 const settings = {
@@ -77,7 +85,9 @@ export class Instance {
   readonly name: string;
   /** A row of its own, to see whether it serves. */
   readonly probeRow: string;
-  /** Undefined behind Sentinels. */
+  /** Another one, to see for how long writes are not accepted. */
+  readonly writtenRow: string;
+  /** Undefined behind Sentinels and in a Redis Cluster. */
   readonly toRedis: TcpProxy | undefined;
   readonly toDatabase: TcpProxy;
   readonly gate: CommitGate;
@@ -89,6 +99,7 @@ export class Instance {
   constructor(parts: {
     name: string;
     probeRow: string;
+    writtenRow: string;
     toRedis: TcpProxy | undefined;
     toDatabase: TcpProxy;
     gate: CommitGate;
@@ -96,6 +107,7 @@ export class Instance {
   }) {
     this.name = parts.name;
     this.probeRow = parts.probeRow;
+    this.writtenRow = parts.writtenRow;
     this.toRedis = parts.toRedis;
     this.toDatabase = parts.toDatabase;
     this.gate = parts.gate;
@@ -110,6 +122,11 @@ export class Instance {
   get http(): HttpClient {
     if (this.#http === undefined) throw new Error(`${this.name} was not started`);
     return this.#http;
+  }
+
+  /** Undefined while it is dead. */
+  get url(): string | undefined {
+    return this.#process?.url;
   }
 
   async start(): Promise<void> {
@@ -163,7 +180,7 @@ export async function startCluster(database: DatabaseServer, plan: ClusterPlan):
     for (const instance of instances.slice(0, 1)) await instance.start();
     await Promise.all(instances.slice(1).map((instance) => instance.start()));
     const query = (sql: string): Promise<RowDataPacket[]> => queryOn(schema, sql);
-    const rows = (await insertRows(query)).slice(instanceCount);
+    const rows = (await insertRows(query)).slice(2 * instanceCount);
     const ready = async (): Promise<void> => {
       await Promise.all(instances.map((instance) => instance.inUse()));
     };
@@ -173,6 +190,7 @@ export async function startCluster(database: DatabaseServer, plan: ClusterPlan):
       instances,
       database,
       rows,
+      watchedRow: rows.at(-1) ?? '',
       query,
       ready,
       close,
@@ -180,7 +198,11 @@ export async function startCluster(database: DatabaseServer, plan: ClusterPlan):
         return way.master;
       },
       failover: way.failover,
-      askRedis: (...command) => askRedis(way.master, command),
+      nodes: way.nodes,
+      askRedis: async (...command) => {
+        const servers = way.nodes?.masters ?? [way.master];
+        return (await Promise.all(servers.map((server) => askRedis(server, command))))[0];
+      },
     };
   } catch (error) {
     await close();
@@ -188,9 +210,10 @@ export async function startCluster(database: DatabaseServer, plan: ClusterPlan):
   }
 }
 
-type Way = { master: RedisServer; failover?: Failover };
+type Way = { master: RedisServer; failover?: Failover; nodes?: RedisCluster };
 
 async function startRedisServers(kind: ClusterPlan['redis'], stops: (() => Promise<void>)[]): Promise<Way> {
+  if (kind === 'cluster') return await startNodes(stops);
   const start = async (): Promise<RedisServer> => {
     const server = await startRedis({ ownProcess: true });
     stops.push(() => server.stop());
@@ -202,28 +225,43 @@ async function startRedisServers(kind: ClusterPlan['redis'], stops: (() => Promi
   const wire = await startProxy(master);
   stops.push(() => wire.close());
   await follow(replica, wire);
-  const sentinel = await startSentinel(master);
-  stops.push(() => sentinel.stop());
-  await eventually(async () => (await sentinel.replicas()).length === 1, 20_000);
+  const sentinels = await startSentinelsOf(master, 1, stops);
+  const [sentinel] = sentinels;
+  if (sentinel === undefined) throw new Error('no Sentinel');
   const way: Way = { master };
   const promoted = (): void => {
     way.master = replica;
   };
-  way.failover = { sentinel, replica, wire, promoted };
+  way.failover = { sentinel, sentinels, replica, wire, promoted };
   return way;
+}
+
+async function startNodes(stops: (() => Promise<void>)[]): Promise<Way> {
+  const nodes = await startRedisCluster();
+  stops.push(nodes.stop);
+  const [master] = nodes.masters;
+  if (master === undefined) throw new Error('no master');
+  return { master, nodes };
+}
+
+/** How an instance is told where Redis is. */
+function redisSettings(way: Way, toRedis: TcpProxy | undefined): Record<string, string> {
+  const list = (servers: readonly { host: string; port: number }[]): string =>
+    servers.map(({ host, port }) => `${host}:${port}`).join(',');
+  if (way.nodes !== undefined) return { REDIS_CLUSTER_NODES: list(way.nodes.masters) };
+  if (way.failover === undefined) return { REDIS_URL: `redis://${toRedis?.host}:${toRedis?.port}` };
+  const { sentinels, sentinel } = way.failover;
+  return { REDIS_SENTINELS: list(sentinels), REDIS_SENTINEL_NAME: sentinel.name };
 }
 
 async function openInstance(number: number, schema: DatabaseSchema, way: Way, plan: ClusterPlan): Promise<Instance> {
   const gate = await startCommitGate(schema);
   const toDatabase = await startProxy(gate);
-  const toRedis = way.failover === undefined ? await startProxy(way.master) : undefined;
-  const sentinel = way.failover?.sentinel;
+  const isDirect = way.failover !== undefined || way.nodes !== undefined;
+  const toRedis = isDirect ? undefined : await startProxy(way.master);
   const environment = {
     ...settings,
-    ...(toRedis === undefined ? {} : { REDIS_URL: `redis://${toRedis.host}:${toRedis.port}` }),
-    ...(sentinel === undefined
-      ? {}
-      : { REDIS_SENTINELS: `${sentinel.host}:${sentinel.port}`, REDIS_SENTINEL_NAME: sentinel.name }),
+    ...redisSettings(way, toRedis),
     DB_HOST: toDatabase.host,
     DB_PORT: String(toDatabase.port),
     DB_USERNAME: schema.username,
@@ -231,7 +269,8 @@ async function openInstance(number: number, schema: DatabaseSchema, way: Way, pl
     DB_DATABASE: schema.name,
     WRITE_WITHOUT_CACHE: plan.writes,
   };
-  return new Instance({ name: `instance ${number}`, probeRow: idOf(number), toRedis, toDatabase, gate, environment });
+  const own = { probeRow: idOf(number), writtenRow: idOf(instanceCount + number) };
+  return new Instance({ name: `instance ${number}`, ...own, toRedis, toDatabase, gate, environment });
 }
 
 async function queryOn(schema: DatabaseSchema, sql: string): Promise<RowDataPacket[]> {

@@ -10,7 +10,8 @@ export type Fault = {
   readonly losesRedis: boolean;
   /** Some instances can reach Redis and others can not. */
   readonly isAsymmetric: boolean;
-  readonly redis: ClusterPlan['redis'] | 'any';
+  /** `one server`: anything but a Redis Cluster. */
+  readonly redis: ClusterPlan['redis'] | 'any' | 'one server';
   /** Resolves when it has happened, with what ends it. That resolves when all that was broken is there again. */
   begin(cluster: Cluster, chance: Chance, writer: QuietWriter): Promise<() => Promise<void>>;
 };

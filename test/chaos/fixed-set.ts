@@ -5,7 +5,7 @@ import { Chance } from './chance.ts';
 import type { ClusterPlan } from './cluster.ts';
 import type { Fault } from './fault.ts';
 import { faults } from './faults.ts';
-import { runRound } from './round.ts';
+import { type RoundReport, runRound } from './round.ts';
 
 /**
  * Every fault once, on one database or the other, and the hard ones on both. `npm run chaos` is the long run;
@@ -19,6 +19,7 @@ type Round = { readonly plan: ClusterPlan; readonly names: readonly string[] };
 const strict: ClusterPlan = { redis: 'single', writes: 'reject' };
 const accepting: ClusterPlan = { redis: 'single', writes: 'accept' };
 const failover: ClusterPlan = { redis: 'sentinel', writes: 'reject' };
+const nodes: ClusterPlan = { redis: 'cluster', writes: 'reject' };
 
 const killed = 'kill -9 between fence and commit, COMMIT';
 export const rounds: Record<DatabaseFlavour, readonly Round[]> = {
@@ -47,6 +48,15 @@ export const rounds: Record<DatabaseFlavour, readonly Round[]> = {
       ],
     },
     { plan: failover, names: ['a Sentinel failover to a replica that missed deletes; the master is killed'] },
+    {
+      plan: nodes,
+      names: [
+        'the slot of a row moves to another master',
+        'the slot of a row stays half-way, one of its keys at the other master',
+        `${killed} arrives later; FLUSHALL meanwhile`,
+        'a master of the Redis Cluster is killed, and its replica takes over',
+      ],
+    },
   ],
   mariadb: [
     {
@@ -81,6 +91,15 @@ export const rounds: Record<DatabaseFlavour, readonly Round[]> = {
       ],
     },
     { plan: failover, names: ['a Sentinel failover to a replica that missed deletes; the master was only asleep'] },
+    {
+      plan: nodes,
+      names: [
+        'the move of a slot is given up before a key has moved',
+        'the slots of the list and of the event log move',
+        'cut: all links to database',
+        'a master of the Redis Cluster is asleep, and its replica takes over',
+      ],
+    },
   ],
 };
 
@@ -88,6 +107,12 @@ function named(name: string): Fault {
   const fault = faults.find((each) => each.name === name);
   if (fault === undefined) throw new Error(`there is no fault "${name}"`);
   return fault;
+}
+
+/** What a failover and a slot that moves cost, for whoever reads the output of the run. */
+function tellFigures(where: string, lines: readonly string[], { readAnew }: RoundReport): void {
+  const told = `  live clients were told ${readAnew} times to read anew`;
+  process.stdout.write(`\nFigures of the chaos, ${where}:\n${[...lines, told].join('\n')}\n`);
 }
 
 /** The two databases have a file of tests each, so that they run side by side. */
@@ -112,7 +137,10 @@ function defineRounds(flavour: DatabaseFlavour): void {
   test.each(rounds[flavour].map((round, index) => ({ ...round, ...round.plan, number: index + 1 })))(
     'round $number: $redis Redis, WRITE_WITHOUT_CACHE=$writes',
     async ({ plan, names, number }) => {
-      const report = await runRound(server, plan, names.map(named), new Chance(seed + number));
+      const lines: string[] = [];
+      const tell = (line: string): void => void lines.push(line);
+      const report = await runRound(server, plan, names.map(named), new Chance(seed + number), tell);
+      if (plan.redis !== 'single') tellFigures(`${flavour}, ${plan.redis}`, lines, report);
       const found = [...report.violations, ...report.lost, ...report.failures];
       expect(found.join('\n')).toBe('');
       expect(report.faults).toHaveLength(names.length);

@@ -3,6 +3,8 @@ import type { Chance } from './chance.ts';
 import { Clients } from './clients.ts';
 import { type Cluster, type ClusterPlan, startCluster } from './cluster.ts';
 import type { Fault } from './fault.ts';
+import { type Gap, GapWatch } from './gap.ts';
+import { Listeners } from './listeners.ts';
 import { recover, type Recovery } from './recovery.ts';
 import { type Findings, judge, theDatabase, type Window } from './verdict.ts';
 
@@ -13,11 +15,13 @@ export type RoundReport = Findings & {
   readonly counts: Clients['counts'];
   /** Everything that was noted, lists as one each. */
   readonly operations: number;
+  /** How often a client of live events was told to read anew. */
+  readonly readAnew: number;
   /** Answers outside the contract, instances that did not recover, differences that the audit found. */
   readonly failures: readonly string[];
 };
 
-export type FaultReport = Recovery & { readonly name: string; readonly lastedMs: number };
+export type FaultReport = Recovery & { readonly name: string; readonly lastedMs: number; readonly gap: Gap };
 
 /** Generous: on the way back are reconnects with backoff, and a fence table that opens by its own deadline. */
 const recoveryMs = 10_000;
@@ -35,11 +39,13 @@ export async function runRound(
 ): Promise<RoundReport> {
   const cluster = await startCluster(server, plan);
   const clients = new Clients(cluster, chance.fork());
+  const listeners = new Listeners(cluster);
   const origin = performance.now();
   const windows: Window[] = [];
   const reports: FaultReport[] = [];
   const failures: string[] = [];
   try {
+    await listeners.connected();
     clients.start();
     await pause(quietMs);
     for (const fault of faults) {
@@ -63,24 +69,46 @@ export async function runRound(
     if (failures.length === 0) {
       await pause(windows.length > 0 ? sweptMs : 0);
       await lookAtTheEnd(cluster, clients);
+      failures.push(...(await unheard(listeners, clients)));
     }
     failures.push(...clients.unexpected, ...auditsOf(cluster, plan));
   } finally {
     await clients.stop();
+    listeners.close();
     await cluster.close();
   }
   const findings = judge(clients.history, windows, origin);
-  return { plan, faults: reports, counts: clients.counts, operations: clients.history.size, failures, ...findings };
+  const { counts, history } = clients;
+  const { readAnew } = listeners;
+  return { plan, faults: reports, counts, readAnew, operations: history.size, failures, ...findings };
 }
 
 async function runFault(cluster: Cluster, clients: Clients, fault: Fault, chance: Chance): Promise<FaultReport> {
-  const began = performance.now();
-  const end = await fault.begin(cluster, chance, clients);
-  await pause(fault.lastsMs);
-  await end();
-  const lastedMs = Math.round(performance.now() - began);
-  return { name: fault.name, lastedMs, ...(await recover(cluster, recoveryMs)) };
+  const watch = new GapWatch(cluster);
+  try {
+    await pause(quietMs);
+    const began = performance.now();
+    const end = await fault.begin(cluster, chance, clients);
+    await pause(fault.lastsMs);
+    await end();
+    const lastedMs = Math.round(performance.now() - began);
+    const recovery = await recover(cluster, recoveryMs);
+    await pause(quietMs);
+    return { name: fault.name, lastedMs, ...recovery, gap: await watch.end() };
+  } finally {
+    await watch.end();
+  }
 }
+
+/** Writes of unknown outcome, and of unknown order, are nobody's to miss: only acknowledged ones count. */
+async function unheard(listeners: Listeners, { history }: Clients): Promise<string[]> {
+  const acknowledged = [...history.byKey().values()]
+    .flat()
+    .filter(({ kind, outcome, invokedAt }) => kind === 'write' && outcome === 'ok' && Number.isFinite(invokedAt));
+  return (await listeners.missed(acknowledged)).slice(0, mostUnheard);
+}
+
+const mostUnheard = 5;
 
 /** What the database holds, and what each instance tells of it when nobody writes any more. */
 async function lookAtTheEnd(cluster: Cluster, clients: Clients): Promise<void> {
@@ -115,9 +143,10 @@ function logsOf({ instances }: Cluster): string[] {
 
 const lastLines = 6;
 
-function describeFault({ name, lastedMs, servingMs, cachingMs }: FaultReport, at: number): string {
+function describeFault({ name, lastedMs, servingMs, cachingMs, gap }: FaultReport, at: number): string {
   const times = `${lastedMs} ms; serving after ${servingMs} ms, from the cache after ${cachingMs} ms`;
-  return `  ${(at / 1_000).toFixed(1)} s  ${name}: ${times}`;
+  const cost = `no hits for ${gap.withoutHitsMs} ms, no writes for ${gap.withoutWritesMs} ms, slowest read ${gap.slowestReadMs} ms, ${gap.failedReads} failed`;
+  return `  ${(at / 1_000).toFixed(1)} s  ${name}: ${times}; ${cost}`;
 }
 
 function pause(ms: number): Promise<void> {

@@ -13,6 +13,7 @@ const { values } = parseArgs({
     seed: { type: 'string', default: String(Date.now() % 2 ** 31) },
     database: { type: 'string', default: 'both' },
     fault: { type: 'string', default: '' },
+    redis: { type: 'string', default: '' },
   },
 });
 
@@ -23,6 +24,7 @@ const plans: readonly ClusterPlan[] = [
   { redis: 'single', writes: 'accept' },
   { redis: 'single', writes: 'reject' },
   { redis: 'sentinel', writes: 'reject' },
+  { redis: 'cluster', writes: 'reject' },
 ];
 
 function flavoursIn(text: string): DatabaseFlavour[] {
@@ -34,15 +36,15 @@ function flavoursIn(text: string): DatabaseFlavour[] {
 /** A failover comes last, for there is one replica. */
 function choose(plan: ClusterPlan, chance: Chance): Fault[] {
   const all = faultsFor(plan).filter(({ name }) => name.includes(values.fault));
-  const failovers = all.filter(({ redis }) => redis === 'sentinel');
+  const failovers = all.filter(({ redis, losesRedis }) => redis === 'sentinel' || (redis === 'cluster' && losesRedis));
   const others = chance.shuffle(all.filter((fault) => !failovers.includes(fault))).slice(0, faultsPerRound);
-  return failovers.length === 0 ? others : [...others.slice(0, 2), chance.pick(failovers)];
+  return failovers.length === 0 ? others : [...others.slice(0, 3), chance.pick(failovers)];
 }
 
 async function runOn(server: DatabaseServer, chance: Chance, endsAt: number): Promise<RoundReport[]> {
   const reports: RoundReport[] = [];
   for (let number = 0; performance.now() < endsAt; number += 1) {
-    const plan = chance.pick(plans);
+    const plan = chance.pick(plans.filter(({ redis }) => redis.includes(values.redis)));
     const faults = choose(plan, chance);
     if (faults.length === 0) continue;
     console.log(`${server.flavour} ${server.version}, round ${number + 1}: ${plan.redis} Redis, ${plan.writes}`);
@@ -66,6 +68,7 @@ function summarize(flavour: string, reports: readonly RoundReport[]): void {
       `\n${flavour}: ${reports.length} rounds, ${sum(reports, ({ operations }) => operations)} operations:`,
       `${count('reads')} reads (${count('hits')} from the cache), ${count('writes')} writes`,
       `(${count('unknown')} of unknown outcome, ${count('refused')} refused), ${count('unanswered')} unanswered;`,
+      `live clients told ${sum(reports, ({ readAnew }) => readAnew)} times to read anew;`,
       `${sum(reports, ({ violations }) => violations.length)} violations,`,
       `${sum(reports, ({ lost }) => lost.length)} lost acknowledged writes,`,
       `${sum(reports, ({ failures }) => failures.length)} other failures`,
@@ -75,11 +78,13 @@ function summarize(flavour: string, reports: readonly RoundReport[]): void {
     reports.flatMap(({ faults }) => faults),
     ({ name }) => name,
   );
-  console.log('times; worst ms until serving, until from the cache; fault');
+  console.log('times; worst ms until serving, until from the cache, without hits, without writes; fault');
   for (const [name, all] of [...byName].sort(([a], [b]) => a.localeCompare(b))) {
     const serving = Math.max(...all.map(({ servingMs }) => servingMs));
     const caching = Math.max(...all.map(({ cachingMs }) => cachingMs));
-    console.log(`  ${all.length}  ${serving}  ${caching}  ${name}`);
+    const hitless = Math.max(...all.map(({ gap }) => gap.withoutHitsMs));
+    const writeless = Math.max(...all.map(({ gap }) => gap.withoutWritesMs));
+    console.log(`  ${all.length}  ${serving}  ${caching}  ${hitless}  ${writeless}  ${name}`);
   }
 }
 

@@ -63,6 +63,7 @@ function eviction(policy: 'allkeys-lru' | 'allkeys-random'): Fault {
     ...base,
     name: `eviction under a small maxmemory with ${policy}`,
     losesRedis: false,
+    redis: 'one server',
     lastsMs: 2_000,
     async begin(cluster, chance) {
       const memory = /^used_memory:(\d+)/m.exec(String(await cluster.askRedis('INFO', 'memory')))?.[1];

@@ -33,6 +33,18 @@ function open(options: Partial<ClientOptions> = {}) {
 const titles = (snapshot: { readonly data: readonly { readonly title: string }[] | undefined }) =>
   snapshot.data?.map(({ title }) => title);
 
+/** A list that somebody looks at, on its way to be read anew. */
+async function openReadingAnew() {
+  const opened = open();
+  const list = opened.client.posts.list();
+  list.subscribe(() => undefined);
+  await opened.live();
+  opened.service.renew();
+  opened.service.deliver();
+  await opened.timing.advance(1);
+  return { ...opened, list };
+}
+
 describe('a collection', () => {
   test('is read when somebody subscribes, followed, and left alone when nobody does', async () => {
     const { client, service, live, rest } = open();
@@ -97,13 +109,7 @@ describe('a collection', () => {
   });
 
   test('does not try again what cannot help, until it is read for another reason', async () => {
-    const { client, timing, service, live, rest } = open();
-    const list = client.posts.list();
-    list.subscribe(() => undefined);
-    await live();
-    service.renew();
-    service.deliver();
-    await timing.advance(1);
+    const { list, timing, service, rest } = await openReadingAnew();
     service.fail(0, 400);
     await settle();
     expect(list.getSnapshot()).toMatchObject({ status: 'ready', isStale: false, problem: { status: 400 } });
@@ -116,13 +122,7 @@ describe('a collection', () => {
   });
 
   test('is read soon after the service can be reached again', async () => {
-    const { client, timing, service, live, rest } = open();
-    const list = client.posts.list();
-    list.subscribe(() => undefined);
-    await live();
-    service.renew();
-    service.deliver();
-    await timing.advance(1);
+    const { list, timing, service, rest } = await openReadingAnew();
     for (let count = 0; count < 6; count += 1) {
       service.fail(0, 0);
       await settle();

@@ -66,7 +66,7 @@ describe('config check', () => {
     expect(code).toBe(0);
     expect(lines[0]).toBe('ok   settings.values: all settings have values in their range');
     expect(lines).toContain('WARN settings.secret: REALTIME_API_SECRET is not set');
-    expect(lines.at(-1)).toBe('3 in order, 2 to look at, 0 that must be mended');
+    expect(lines.at(-1)).toBe('3 in order, 3 to look at, 0 that must be mended');
   });
 });
 
@@ -76,6 +76,8 @@ const production = {
   REDIS_HOST: '127.0.0.1',
   DB_HOST: 'db.example.com',
   DB_USERNAME: 'energex',
+  JWT_SECRET: '60303ae22b998861bce3b28f33eec1be',
+  RATE_LIMIT_WRITES: '600',
 };
 
 describe('what the settings alone tell', () => {
@@ -85,6 +87,15 @@ describe('what the settings alone tell', () => {
     const findings = examine({ ...production, REALTIME_API_SECRET: strong, FRONTEND_URL: 'https://app.example.com' });
     expect(findings.filter(({ severity }) => severity !== 'ok')).toEqual([]);
     expect(findings.length).toBeGreaterThan(5);
+  });
+
+  test('whose signature a token needs', () => {
+    const said = (environment: Record<string, string>) =>
+      examine(environment).find(({ id }) => id === 'settings.writes')?.finding;
+    expect(said({ JWT_SECRET: strong })).toBe('who writes needs a token, signed with JWT_SECRET (HS256)');
+    expect(said({ JWT_JWKS_URL: 'https://id.example/keys' })).toBe(
+      'who writes needs a token, signed with a key of id.example (RS256)',
+    );
   });
 
   test.each<[string, Record<string, string>, string, 'warn' | 'fail', RegExp]>([
@@ -100,11 +111,20 @@ describe('what the settings alone tell', () => {
     ],
     [
       'a secret that somebody thought of',
-      { ...production, REALTIME_API_SECRET: 'my-secret-for-the-php-backend' },
+      { ...production, REALTIME_API_SECRET: 'my-secret-for-the-php-backend-of-ours' },
       'settings.secret',
       'fail',
       /a word in it/,
     ],
+    ['writes that are open', {}, 'settings.writes', 'warn', /^writes are open: neither [^ ]+ nor [^ ]+ is set$/],
+    [
+      'writes that are open in production',
+      { ...production, JWT_SECRET: '', ALLOW_OPEN_WRITES: 'true' },
+      'settings.writes',
+      'warn',
+      /NODE_ENV is production/,
+    ],
+    ['no limit in production', { ...production, RATE_LIMIT_WRITES: '0' }, 'settings.rate-limits', 'warn', /is 0/],
     ['an origin of the developer', { ...production }, 'settings.frontend-url', 'fail', /http:\/\/localhost:5173/],
     [
       'an origin of the developer beside the real one',

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { loadConfig } from '../../src/config.ts';
 import { examine } from '../../src/doctor/doctor.ts';
-import { examinePort, reachable } from '../../src/doctor/port.ts';
+import { examinePort, examinePorts, reachable } from '../../src/doctor/port.ts';
 import { createSchema } from '../harness/database-schema.ts';
 import { findFreePort } from '../harness/free-port.ts';
 import { startRedis } from '../harness/redis-server.ts';
@@ -49,7 +49,7 @@ describe('the verb', () => {
     const fine = await runDoctor(environment);
     const troubles = fine.document.findings.filter(({ severity }) => severity !== 'ok');
     // The tests use the database as root.
-    expect([fine.code, troubles.map(({ id }) => id)]).toEqual([0, ['settings.database-user']]);
+    expect([fine.code, troubles.map(({ id }) => id)]).toEqual([0, ['settings.writes', 'settings.database-user']]);
 
     const wrong = await runDoctor({ ...environment, REDIS_URL: redis.url.replace('right', 'marked') });
     expect([wrong.code, wrong.document.fail]).toEqual([3, 1]);
@@ -62,7 +62,7 @@ describe('the verb', () => {
     const { code, lines } = await runVerb(['doctor'], { environment: { PORT: '0' } });
     expect(code).toBe(0);
     expect(lines).toContain('ok   port: PORT is 0: a free one is taken');
-    expect(lines.at(-1)).toMatch(/^\d+ in order, 2 to look at, 0 that must be mended$/);
+    expect(lines.at(-1)).toMatch(/^\d+ in order, 3 to look at, 0 that must be mended$/);
   });
 
   test('settings that are wrong are all that is looked at', async () => {
@@ -97,6 +97,18 @@ describe('the port', () => {
   test('is free', async () => {
     const port = await findFreePort();
     expect(await examinePort(settingsFor({ HOST: '127.0.0.1', PORT: String(port) }))).toMatchObject({ severity: 'ok' });
+  });
+
+  test('is looked at where the second one is, too', async () => {
+    const service = await startService({ INTERNAL_PORT: '0' });
+    stops.push(service.stop);
+    const { port } = new URL(service.internalUrl ?? '');
+    const settings = { HOST: '127.0.0.1', PORT: String(service.port), INTERNAL_PORT: port };
+    expect(await examinePorts(settingsFor(settings))).toMatchObject([
+      { id: 'port', severity: 'ok', finding: expect.stringContaining('an instance') },
+      { id: 'internal-port', severity: 'ok', finding: expect.stringContaining(`:${port}, and is well`) },
+    ]);
+    expect(await examinePorts(settingsFor({ PORT: '0' }))).toHaveLength(1);
   });
 
   test('has an instance of the service', async () => {

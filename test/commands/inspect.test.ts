@@ -147,7 +147,7 @@ describe('what it makes of what it sees', () => {
     ['cached', {}, 'cached', /readers get it from Redis/],
     ['of another run', { version: 'old.replica.3.db.unique' }, 'absent', /another run of Redis/],
     ['of another claim', { version: 'run.replica.2.db.unique' }, 'absent', /another claim/],
-    ['of another database', { version: 'run.replica.3.other.unique' }, 'absent', /another database server/],
+    ['of another database', { version: 'run.replica.3.other.unique' }, 'absent', /another database: another server/],
     ['without bytes that should be there', { bytes: null, ttlMs: null }, 'absent', /its bytes are not/],
     ['without bytes', { bytes: null }, 'composed', /from its segments/],
     ['a fence', { version: null, fences: [{ token: 't', remainingMs: 900 }] }, 'bypassed', /open for 900 ms more/],

@@ -1,42 +1,7 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, describe, expect, test } from '@jest/globals';
-import { type Config, loadConfig } from '../../src/config.ts';
+import { describe, expect, test } from '@jest/globals';
+import { loadConfig } from '../../src/config.ts';
 import { options } from '../../src/options.ts';
-import { CatalogueError } from '../../src/errors.ts';
-
-const folder = mkdtempSync(join(tmpdir(), 'energex-cache-test-config-'));
-afterAll(() => rmSync(folder, { recursive: true }));
-
-type Environment = Record<string, string>;
-
-/** What `loadConfig` has to say against it: one problem per line. */
-function problems(environment: Environment): string[] {
-  try {
-    loadConfig(environment);
-  } catch (error) {
-    if (!(error instanceof CatalogueError) || error.code !== 'CONFIG_INVALID') throw error;
-    return error.message.replace(/^Invalid configuration: /, '').split('; ');
-  }
-  return [];
-}
-
-function settingsOf(environment: Environment): Config['settings'] {
-  return loadConfig(environment).settings;
-}
-
-function serversOf(environment: Environment): Extract<Config['backend'], { kind: 'servers' }> {
-  const { backend } = loadConfig(environment);
-  if (backend.kind !== 'servers') throw new Error('the embedded default was chosen');
-  return backend;
-}
-
-function fileWith(name: string, content: string): string {
-  const path = join(folder, name);
-  writeFileSync(path, content);
-  return path;
-}
+import { problems, serversOf, settingsOf } from '../harness/configuration.ts';
 
 describe('without any setting', () => {
   test('the defaults of the contract hold and everything is embedded', () => {
@@ -102,8 +67,16 @@ describe('every option', () => {
     ],
     REDIS_SENTINEL_NAME: ['main', 'main'],
     REDIS_SENTINEL_PASSWORD: ['p', 'p'],
+    REDIS_SENTINEL_USERNAME: ['scout', 'scout'],
+    REDIS_SENTINEL_TLS: ['off', 'off', 'no'],
+    REDIS_KEY_PREFIX: ['shop:', 'shop:', '{shop}:'],
+    DB_TLS: ['on', 'on', 'yes'],
+    DB_TLS_SERVERNAME: ['db.test', 'db.test'],
+    REDIS_TLS: ['on', 'on', 'yes'],
+    REDIS_TLS_SERVERNAME: ['redis.test', 'redis.test'],
     REDIS_CLUSTER_NODES: ['10.0.0.1:7000', [{ host: '10.0.0.1', port: 7000 }], 'node:0'],
     DB_ORIGIN: ['shop', 'shop'],
+    DB_REPLICAS: ['r1:3306', [{ host: 'r1', port: 3306 }], 'r1'],
     REDIS_URL: ['redis://h', new URL('redis://h'), 'http://h'],
     DB_HOST: ['db', 'db'],
     DB_USERNAME: ['u', 'u'],
@@ -117,7 +90,18 @@ describe('every option', () => {
       'a.example',
     ],
     REALTIME_API_SECRET: ['s', 's'],
+    JWT_SECRET: ['s', 's'],
+    JWT_JWKS_URL: ['https://h/keys', new URL('https://h/keys'), 'ftp://h'],
+    JWT_JWKS_ALGORITHM: ['ES256', 'ES256', 'HS256'],
+    JWT_ISSUER: ['i', 'i'],
+    JWT_AUDIENCE: ['a', 'a'],
+    ALLOW_OPEN_WRITES: ['true', 'true', 'yes'],
     OPERATOR_SECRET: ['s', 's'],
+    INTERNAL_HOST: ['::1', '::1'],
+    REALTIME_API_SECRET_PREVIOUS: ['p', 'p'],
+    JWT_SECRET_PREVIOUS: ['p', 'p'],
+    OPERATOR_SECRET_PREVIOUS: ['p', 'p'],
+    METRICS_TOKEN_PREVIOUS: ['p', 'p'],
     TRUSTED_PROXIES: ['127.0.0.1, 10.0.0.0/8,::1/128', ['127.0.0.1', '10.0.0.0/8', '::1/128'], '10.0.0.0/33'],
     WRITE_WITHOUT_CACHE: ['reject', 'reject', 'never'],
     METRICS_TOKEN: ['t', 't'],
@@ -137,9 +121,12 @@ describe('every option', () => {
   const rest = { REDIS_HOST: 'r', DB_HOST: 'd', FENCE_MS: '600000', DB_COMMIT_TIMEOUT_MS: '10' };
 
   test('is tried below', () => {
-    expect([...integers.map(({ name }) => name), ...Object.keys(others)].toSorted()).toEqual(
-      Object.keys(options).toSorted(),
+    // These need each other: `redis-tls.test.ts`.
+    const files = ['REDIS', 'DB'].flatMap((prefix) =>
+      ['CA', 'CERT', 'KEY'].map((what) => `${prefix}_TLS_${what}_FILE`),
     );
+    const tried = [...integers.map(({ name }) => name), ...Object.keys(others), ...files];
+    expect(tried.toSorted()).toEqual(Object.keys(options).toSorted());
   });
 
   test.each(integers)('$name takes $least to $most', ({ name, least, most }) => {
@@ -154,7 +141,9 @@ describe('every option', () => {
   test.each(Object.entries(others))('%s', (name, [good, parsed, bad]) => {
     // The ways to say where Redis is exclude each other.
     const { REDIS_HOST: _host, ...without } = rest;
-    const around = name === 'REDIS_SENTINELS' || name === 'REDIS_CLUSTER_NODES' ? without : rest;
+    const servers = name === 'REDIS_SENTINELS' || name === 'REDIS_CLUSTER_NODES' ? without : rest;
+    // A secret before needs one that is.
+    const around = { ...servers, ...(name.endsWith('_PREVIOUS') ? { [name.replace('_PREVIOUS', '')]: 's' } : {}) };
     expect(settingsOf({ ...around, [name]: good })).toMatchObject({ [name]: parsed });
     if (bad === undefined) return;
     const [problem, ...more] = problems({ ...around, [name]: bad });
@@ -171,12 +160,16 @@ describe('what goes together', () => {
       { DATABASE_URL: 'mysql://h/d' },
       ['REDIS_HOST (or REDIS_URL) is missing (set both, or neither for the embedded default)'],
     ],
-    [{ NODE_ENV: 'production', DB_HOST: 'd' }, ['REDIS_HOST (or REDIS_URL) is missing and NODE_ENV is production']],
+    [
+      { NODE_ENV: 'production', ALLOW_OPEN_WRITES: 'true', DB_HOST: 'd' },
+      ['REDIS_HOST (or REDIS_URL) is missing and NODE_ENV is production'],
+    ],
     [
       { NODE_ENV: 'production' },
       [
         'REDIS_HOST (or REDIS_URL) is missing and NODE_ENV is production',
         'DB_HOST (or DATABASE_URL) is missing and NODE_ENV is production',
+        'JWT_SECRET (or JWT_JWKS_URL) is missing and NODE_ENV is production: ALLOW_OPEN_WRITES=true lets everybody write',
       ],
     ],
   ])('%j', (environment, expected) => {
@@ -316,60 +309,5 @@ describe('where Redis is', () => {
     ],
   ])('%j is one too many', (given, told) => {
     expect(problems({ ...db, ...given })).toEqual([told]);
-  });
-});
-
-describe('secrets', () => {
-  const names = Object.entries<{ secret?: boolean }>(options).flatMap(([name, { secret }]) =>
-    secret === true ? [name] : [],
-  );
-
-  test('are these', () => {
-    expect(names).toEqual([
-      'REDIS_PASSWORD',
-      'REDIS_URL',
-      'REDIS_SENTINEL_PASSWORD',
-      'DB_PASSWORD',
-      'DATABASE_URL',
-      'REALTIME_API_SECRET',
-      'OPERATOR_SECRET',
-      'METRICS_TOKEN',
-    ]);
-  });
-
-  test('are read from files, without the line feed at the end', () => {
-    const environment = {
-      REDIS_HOST: 'r',
-      REDIS_PASSWORD_FILE: fileWith('redis', 'one\n'),
-      DB_HOST: 'd',
-      DB_PASSWORD_FILE: fileWith('db', 'two\r\n'),
-      REALTIME_API_SECRET_FILE: fileWith('realtime', 'three'),
-    };
-    expect(serversOf(environment)).toMatchObject({ redis: { password: 'one' }, database: { password: 'two' } });
-    expect(settingsOf(environment).REALTIME_API_SECRET).toBe('three');
-    const urls = {
-      REDIS_URL_FILE: fileWith('url', 'redis://:p@h\n'),
-      DATABASE_URL_FILE: fileWith('dburl', 'mysql://u:q@h/d\n'),
-    };
-    expect(serversOf(urls)).toMatchObject({ redis: { password: 'p' }, database: { password: 'q' } });
-  });
-
-  test('the variable wins over the file', () => {
-    const environment = { REALTIME_API_SECRET: 'variable', REALTIME_API_SECRET_FILE: fileWith('other', 'file') };
-    expect(settingsOf(environment).REALTIME_API_SECRET).toBe('variable');
-  });
-
-  test('an empty file is no secret: nobody may come in with an empty header', () => {
-    expect(settingsOf({ REALTIME_API_SECRET_FILE: fileWith('empty', '\n') }).REALTIME_API_SECRET).toBeUndefined();
-  });
-
-  test.each(names)('%s_FILE that cannot be read is named, with neither path nor content', (name) => {
-    const path = join(folder, 'not-there');
-    const told = problems({ [`${name}_FILE`]: path, REDIS_HOST: 'r', DB_HOST: 'd' });
-    expect(told).toEqual([`${name} cannot be read: ${name}_FILE names a file that does not exist or may not be read`]);
-  });
-
-  test('other settings have no files', () => {
-    expect(settingsOf({ LOG_LEVEL_FILE: fileWith('level', 'silent') }).LOG_LEVEL).toBe('info');
   });
 });

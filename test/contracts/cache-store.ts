@@ -3,6 +3,7 @@ import type { Inspection } from '../../src/cache/inspection.ts';
 import { type Key, partOf } from '../../src/cache/key.ts';
 import { Rope } from '../../src/cache/rope.ts';
 import type { CacheStore, Entry, Fill, Found } from '../../src/cache/store.ts';
+import { describeFrontier } from './frontier.ts';
 import { describeInspection } from './inspection.ts';
 
 /** One implementation of the port, ready to be used. */
@@ -254,6 +255,8 @@ export function describeCacheStore(name: string, open: () => Promise<StoreUnderT
       await store.releaseAll(key);
       expect(await store.acquire(key, leaseMs)).toEqual({ kind: 'bypass' });
     });
+
+    describeFrontier(() => tested);
 
     test('a part has a value, a version and a lease of its own', async () => {
       const [one, two] = [partOf(key, 'limit=1'), partOf(key, 'limit=2')];

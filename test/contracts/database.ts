@@ -75,16 +75,19 @@ export function describeDatabase(name: string, open: () => Promise<OwnDatabase>)
     test('a transaction begins with its opening, whose rows its work gets', async () => {
       await addUser(database, 'Ada');
       const select = "SELECT name, email FROM users WHERE name = 'Ada'";
-      const result = await database.transaction(async (transaction, opened) => {
-        await addUser(transaction, 'Grace');
-        return opened;
-      }, select);
+      const result = await database.transaction(
+        async (transaction, opened) => {
+          await addUser(transaction, 'Grace');
+          return opened;
+        },
+        { opening: select },
+      );
       expect(result).toEqual([['Ada', 'Ada@example.com']]);
       expect(await names()).toEqual(['Ada', 'Grace']);
       expect(await database.transaction(async (_, opened) => opened)).toEqual([]);
-      const failing = database.transaction(async () => 'begun', 'SELECT nothing FROM nowhere');
+      const failing = database.transaction(async () => 'begun', { opening: 'SELECT nothing FROM nowhere' });
       await expect(failing).rejects.toThrow();
-      expect(await database.transaction(async (_, opened) => opened, select)).toEqual(result);
+      expect(await database.transaction(async (_, opened) => opened, { opening: select })).toEqual(result);
     });
 
     test('a transaction whose work rejects is rolled back, and rejects with the same', async () => {

@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { loadConfig } from '../../src/config.ts';
+import { openDatabase } from '../../src/database/open.ts';
 import { SqliteDatabase } from '../../src/database/sqlite.ts';
 
 const busy = { name: 'CatalogueError', code: 'DATABASE_BUSY' };
@@ -21,6 +23,11 @@ describe('the embedded database', () => {
     for (const database of opened.splice(0)) await database.close();
   });
   afterAll(() => rm(folder, { recursive: true }));
+
+  test('a file that is no database is refused, and what to do is said', () => {
+    const config = loadConfig({ EMBEDDED_DATA: folder });
+    expect(() => openDatabase(config)).toThrow(/EMBEDDED_DATA must name a file for the embedded database/);
+  });
 
   const open = (options: { location?: string; queueLimit?: number } = {}): SqliteDatabase => {
     const database = new SqliteDatabase({ location: ':memory:', queueLimit: 100, ...options });

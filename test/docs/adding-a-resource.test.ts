@@ -12,6 +12,7 @@ import { environmentOf, eventually } from '../harness/service.ts';
 import { startServiceProcess } from '../harness/service-process.ts';
 import { sharedDatabases } from '../harness/shared-servers.ts';
 import { stopAfterEach } from '../harness/stops.ts';
+import { bearer, jwtSecret } from '../harness/tokens.ts';
 import { answers, examplesOf, requireCurl, runExample } from './console-examples.ts';
 import { fencedBlocks, textOf } from './documents.ts';
 
@@ -24,7 +25,7 @@ const files = [...text.matchAll(/^`([\w./-]+)`:\n\n```\w+\n(.*?)^```$/gms)].map(
   content,
 }));
 const examples = examplesOf(text);
-const copied = ['src', 'lua', 'migrations', 'scripts', 'docs', 'deploy', 'client/src', 'test/harness'];
+const copied = ['src', 'lua', 'migrations', 'scripts', 'docs', 'deploy', 'client/src', 'bench/scaling', 'test/harness'];
 const singleFiles = ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'README.md', 'client/package.json'];
 const stops = stopAfterEach();
 let project: string;
@@ -68,6 +69,21 @@ test('the commands answer as it says, on the embedded default', async () => {
     const printed = await runExample(command, at);
     if (!answers(expected, printed)) expect(`$ ${command}\n${printed}`).toBe(`$ ${command}\n${expected}`);
   }
+}, 60_000);
+
+test('with tokens, comments are for those who wrote them', async () => {
+  const service = await startServiceProcess({ project, environment: { JWT_SECRET: jwtSecret } });
+  stops.push(service.stop);
+  const ask = async (user: number, method: string, path: string, body?: object) =>
+    service.request(method, `/cache/comments${path}`, body, await bearer(user));
+  const said = await ask(2, 'POST', '', { post_id: 1, user_id: 1, body: 'Mine' });
+  expect([said.status, said.json.data.user_id]).toEqual([201, 2]);
+  expect((await service.request('PUT', '/cache/comments/1', { body: 'x' })).status).toBe(401);
+  const others = await ask(1, 'PUT', '/1', { body: 'Yours' });
+  expect([others.status, others.json.message]).toEqual([403, 'Only the owner may change this comment']);
+  expect((await ask(1, 'DELETE', '/1')).status).toBe(403);
+  expect((await ask(2, 'PUT', '/1', { body: 'Still mine' })).status).toBe(200);
+  expect((await ask(2, 'DELETE', '/1')).status).toBe(200);
 }, 60_000);
 
 test.each(sharedDatabases().map((server) => [nameOf(server), server] as const))(

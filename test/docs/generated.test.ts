@@ -49,9 +49,12 @@ describe('settings', () => {
       .filter((name) => !notOurs.has(name)),
   );
 
+  /** Arguments of the image, which are no settings of the service. */
+  const ofTheImage = new Set(Array.from(textOf('Dockerfile').matchAll(/^ARG ([A-Z_]+)/gm), ([, name]) => name));
+
   test.each(documents.map(({ file }) => file))('%s names no setting or error code that does not exist', (file) => {
     const names = inlineCode(textOf(file)).flatMap((code) => code.match(/\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b/g) ?? []);
-    expect(names.filter((name) => !known.has(name) && !ofTheTests.has(name))).toEqual([]);
+    expect(names.filter((name) => ![known, ofTheTests, ofTheImage].some((each) => each.has(name)))).toEqual([]);
   });
 
   test('the variables that the tests read stand in CONTRIBUTING, those that tell where servers are in the README', () => {

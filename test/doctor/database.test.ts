@@ -7,7 +7,7 @@ import { DatabaseOutbox } from '../../src/database/outbox.ts';
 import { examineDatabase } from '../../src/doctor/database.ts';
 import type { Finding } from '../../src/doctor/finding.ts';
 import { resources } from '../../src/resources/registry.ts';
-import { openDatabase } from '../../src/server.ts';
+import { openDatabase } from '../../src/database/open.ts';
 import { createSchema, type DatabaseSchema } from '../harness/database-schema.ts';
 import { type DatabaseFlavour, type DatabaseServer, startDatabaseServer } from '../harness/database-server.ts';
 import { dial, lumenTables, openMysql } from '../harness/databases.ts';

@@ -67,7 +67,7 @@ describe('a program that cannot start says why in one sentence', () => {
       [],
       { NODE_ENV: 'production' },
       {},
-      /: REDIS_HOST [^;]+ is production; DB_HOST [^;]+ is production$/,
+      /: REDIS_HOST [^;]+ is production; DB_HOST [^;]+ is production; JWT_SECRET [^;]+ everybody write$/,
     ],
     [
       'a folder that is not there',

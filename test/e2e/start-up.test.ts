@@ -24,10 +24,23 @@ function messages(service: ServiceProcess): string[] {
   return service.lines.map((line) => String(JSON.parse(line).msg));
 }
 
+test('says who may write: as a warning where everybody may in production, else as a line like others', async () => {
+  const environment = {
+    NODE_ENV: 'production',
+    REDIS_URL: 'redis://127.0.0.1:1',
+    DATABASE_URL: 'mysql://127.0.0.1:1/d',
+  };
+  const open = await start({ environment: { ...environment, ALLOW_OPEN_WRITES: 'true' } });
+  expect(JSON.parse(await open.line(/Writes: open to everybody/))).toMatchObject({ level: 40 });
+  const closed = await start({ environment: { ...environment, JWT_SECRET: 'x'.repeat(32) } });
+  expect(JSON.parse(await closed.line(/Writes: only with a token of a user/))).toMatchObject({ level: 30 });
+});
+
 test('runs on nothing but Node: says so, and answers with sample rows', async () => {
   const service = await start({});
   expect(messages(service)).toEqual([
     'Database: embedded SQLite, in memory: connected; created users, posts, cache_outbox, cache_idempotency_keys, cache_barrier',
+    'Writes: open to everybody who reaches the port (set JWT_SECRET or JWT_JWKS_URL)',
     'Cache: embedded, in this process (set REDIS_HOST and DB_HOST to use servers)',
     `HTTP: listening on ${service.url}`,
   ]);
@@ -78,6 +91,7 @@ test.each(sharedDatabases().map((server) => [`${server.flavour} ${server.version
       expect.stringMatching(new RegExp(`^Cache: Redis at ${redis.host}:${redis.port} is in use \\(run [\\w.]+\\)$`)),
       `Database: ${address}: connected; created users, posts, cache_outbox, cache_idempotency_keys, cache_barrier`,
       `HTTP: listening on ${first.url}`,
+      'Writes: open to everybody who reaches the port (set JWT_SECRET or JWT_JWKS_URL)',
     ]);
     expect((await first.get('/cache/posts')).json).toMatchObject({ data: [], source: 'database' });
 

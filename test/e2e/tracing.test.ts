@@ -47,12 +47,19 @@ function lineage(spans: readonly ReceivedSpan[]): string[] {
 }
 
 const json = { OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json' };
+
+/** A service that tells a receiver of its spans. */
+async function startTraced(): Promise<{ receiver: OtlpReceiver; service: ServiceProcess }> {
+  const receiver = await receive();
+  const service = await startOnServers({ ...json, OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, LOG_REQUESTS: 'false' });
+  return { receiver, service };
+}
+
 const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
 const traceparent = `00-${traceId}-00f067aa0ba902b7-01`;
 
 test('a read that misses: the request, the read, Redis, the fill, the statement, in the trace of the caller', async () => {
-  const receiver = await receive();
-  const service = await startOnServers({ ...json, OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, LOG_REQUESTS: 'false' });
+  const { receiver, service } = await startTraced();
   const reply = await service.get('/cache/posts/77?x=secret', { traceparent });
   expect(reply.status).toBe(404);
   expect(reply.headers.get('traceresponse')).toMatch(new RegExp(`^00-${traceId}-[0-9a-f]{16}-01$`));
@@ -90,8 +97,7 @@ test('a read that misses: the request, the read, Redis, the fill, the statement,
 });
 
 test('a hit and a write, and requests at the same time each in their own trace', async () => {
-  const receiver = await receive();
-  const service = await startOnServers({ ...json, OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, LOG_REQUESTS: 'false' });
+  const { receiver, service } = await startTraced();
   const others = ['a', 'b', 'c'].map((digit) => digit.repeat(32));
   await service.get('/cache/posts');
   await service.get('/cache/posts', { traceparent: `00-${'d'.repeat(32)}-00f067aa0ba902b7-01` });

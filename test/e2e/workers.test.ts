@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { expect, test } from '@jest/globals';
+import { findFreePort } from '../harness/free-port.ts';
 import { connectClient } from '../harness/live-client.ts';
 import { createSchema } from '../harness/database-schema.ts';
 import { startRedis } from '../harness/redis-server.ts';
@@ -16,7 +17,10 @@ import { stopAfterEach } from '../harness/stops.ts';
 const stops = stopAfterEach();
 const headers = { 'x-internal-secret': 's' };
 
-async function startWorkers(count: number): Promise<ServiceProcess & { readonly temporary: string }> {
+async function startWorkers(
+  count: number,
+  more: Record<string, string> = {},
+): Promise<ServiceProcess & { readonly temporary: string }> {
   const [server] = sharedDatabases();
   if (server === undefined) throw new Error('no database');
   const [schema, redis, temporary] = [
@@ -34,6 +38,7 @@ async function startWorkers(count: number): Promise<ServiceProcess & { readonly 
     REALTIME_API_SECRET: 's',
     LOG_REQUESTS: 'false',
     TMPDIR: temporary,
+    ...more,
   };
   const service = await startServiceProcess({ environment, arguments: ['serve', '--workers', String(count)] });
   stops.push(service.stop);
@@ -135,3 +140,26 @@ test('a scrape tells of all processes, by whichever it is answered, and of those
   await eventually(async () => (await scrape()).labelValues(name, 'worker').includes('3'));
   expect((await scrape()).labelValues(name, 'worker')).toHaveLength(2);
 });
+
+test('a second port is shared as the first is, and ends with it', async () => {
+  const port = await findFreePort();
+  const service = await startWorkers(2, { INTERNAL_PORT: String(port) });
+  const inside = `http://127.0.0.1:${port}`;
+  expect((await service.get('/metrics')).status).toBe(404);
+  await eventually(async () => {
+    const { labelValues } = parseScrape(await (await fetch(`${inside}/metrics`)).text());
+    return labelValues('process_start_time_seconds', 'worker').length === 2;
+  });
+  const stats = await runVerb(['stats', '--json'], {
+    environment: {
+      HOST: '127.0.0.1',
+      PORT: String(service.port),
+      INTERNAL_PORT: String(port),
+      REALTIME_API_SECRET: 's',
+    },
+  });
+  expect([stats.code, Object.keys(JSON.parse(stats.lines.join('\n')))]).toEqual([0, expect.arrayContaining(['rates'])]);
+  service.signal('SIGTERM');
+  expect((await service.ended).code).toBe(0);
+  await expect(fetch(`${inside}/livez`)).rejects.toThrow();
+}, 60_000);

@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { access, readdir } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
-import { canInstallPackages, exists, fetchPackage, installPackages } from './debian-packages.ts';
+import { canInstallPackages, exists, fetchPackage, installPackages, type PackageRequest } from './debian-packages.ts';
 import { runCommand } from './run-command.ts';
 
 /** A server program that can be started here. */
@@ -22,6 +22,8 @@ type Wanted = {
   readonly label: string;
   readonly programs: readonly string[];
   readonly version: (versionOutput: string) => string | undefined;
+  /** What makes it print its version; `--version` by default. */
+  readonly versionFlag?: string;
   readonly packages: readonly string[];
   readonly advice: string;
 };
@@ -69,11 +71,63 @@ const PROMTOOL: Wanted = {
   advice: prometheusAdvice,
 };
 
-const MYSQL = {
+const NGINX: Wanted = {
+  label: 'nginx',
+  programs: ['nginx'],
+  version: (text) => /^nginx version: \S+?\/([\d.]+)/m.exec(text)?.[1],
+  versionFlag: '-v',
+  packages: ['nginx'],
+  advice: 'install nginx (Debian: apt-get install --no-install-recommends nginx)',
+};
+
+/** Debian's own is the first version up to the release before; the plugin of the Docker command line is not looked for. */
+const COMPOSE = {
+  programs: ['docker-compose'],
+  version: (text: string) => /^Docker Compose version v?(\d[\d.]*)/m.exec(text)?.[1],
+  versionFlag: 'version',
+  fetched: { name: 'docker-compose', package: 'docker-compose', suite: 'trixie' },
+  program: 'usr/libexec/docker/cli-plugins/docker-compose',
+};
+
+type Fetchable = Pick<Wanted, 'programs' | 'version' | 'advice'> & {
+  readonly fetched: PackageRequest;
+  /** Where it is in the folder that it was unpacked in. */
+  readonly program: string;
+};
+
+const MYSQL: Fetchable = {
   programs: ['mysqld'],
-  version: (text: string) => (text.includes('MariaDB') ? undefined : /\bVer (\d[\d.]*)/.exec(text)?.[1]),
+  program: 'usr/sbin/mysqld',
+  version: (text) => (text.includes('MariaDB') ? undefined : /\bVer (\d[\d.]*)/.exec(text)?.[1]),
   fetched: { name: 'mysql', package: 'mysql-server-core', suite: 'sid' },
   advice: 'install mysqld or set TEST_MYSQL_URL=mysql://user:password@host:port',
+};
+
+/** The Redis of the machine, and what its users may run instead: these come from a suite of their own. */
+export type RedisKind = 'installed' | 'redis-8' | 'valkey';
+
+const FETCHED_REDIS: Readonly<Record<Exclude<RedisKind, 'installed'>, Fetchable>> = {
+  'redis-8': {
+    programs: ['redis-server'],
+    program: 'usr/bin/redis-server',
+    version: (text) => /\bv=((?:[89]|\d\d)\.[\d.]*)/.exec(text)?.[1],
+    fetched: { name: 'redis', package: 'redis-server', suite: 'sid' },
+    advice: 'it comes from Debian sid',
+  },
+  valkey: {
+    programs: ['valkey-server'],
+    program: 'usr/bin/valkey-server',
+    version: (text) => /^Valkey server v=(\d[\d.]*)/m.exec(text)?.[1],
+    fetched: { name: 'valkey', package: 'valkey-server', suite: 'sid' },
+    advice: 'install valkey-server',
+  },
+};
+
+/** What people call them. */
+export const redisLabels: Readonly<Record<RedisKind, string>> = {
+  installed: 'Redis',
+  'redis-8': 'Redis 8',
+  valkey: 'Valkey',
 };
 
 const VERSION_TIMEOUT_MS = 20_000;
@@ -81,6 +135,11 @@ const known = new Map<string, Promise<ServerBinary>>();
 
 export function findRedisServer(): Promise<ServerBinary> {
   return findOnce(REDIS.label, () => findOrInstall(REDIS));
+}
+
+/** One of the others. It may have to do without: then the reason is returned. */
+export function findOtherRedis(kind: Exclude<RedisKind, 'installed'>): Promise<ServerBinary | Unavailable> {
+  return findOrFetch(redisLabels[kind], FETCHED_REDIS[kind]);
 }
 
 export function findMariadbServer(): Promise<ServerBinary> {
@@ -96,6 +155,23 @@ export function findPromtool(): Promise<ServerBinary> {
   return findOnce(PROMTOOL.label, () => findOrInstall(PROMTOOL));
 }
 
+export function findNginx(): Promise<ServerBinary> {
+  return findOnce(NGINX.label, () => findOrInstall(NGINX));
+}
+
+/** Reads compose files; needs no container engine for that. */
+export function findDockerCompose(): Promise<ServerBinary> {
+  return findOnce('Docker Compose', async () => {
+    const { programs, version, versionFlag, fetched, program } = COMPOSE;
+    const installed = await findInstalled(programs, version, versionFlag);
+    if (installed !== undefined) return installed;
+    const root = await fetchPackage(fetched).catch((cause: unknown) => {
+      throw new Error('Docker Compose 2 was not found: install docker-compose of that version', { cause });
+    });
+    return fetchedBinary(root, program, { version, flag: versionFlag, origin: `fetched from Debian ${fetched.suite}` });
+  });
+}
+
 /** The browser that `CHROMIUM_PATH` names, else the one that is installed, else Debian's. */
 export function findChromium(): Promise<ServerBinary> {
   const command = process.env['CHROMIUM_PATH'] ?? '';
@@ -108,17 +184,23 @@ export function findChromium(): Promise<ServerBinary> {
 }
 
 /** MySQL proper. Debian's stable suites have only MariaDB, so it may have to do without: then the reason is returned. */
-export async function findMysqlServer(): Promise<ServerBinary | Unavailable> {
+export function findMysqlServer(): Promise<ServerBinary | Unavailable> {
+  return findOrFetch('MySQL', MYSQL);
+}
+
+/** What is installed, else what a suite of Debian has that this machine does not run. */
+async function findOrFetch(label: string, wanted: Fetchable): Promise<ServerBinary | Unavailable> {
   try {
-    return await findOnce('MySQL', async () => {
-      const installed = await findInstalled(MYSQL.programs, MYSQL.version);
+    return await findOnce(label, async () => {
+      const installed = await findInstalled(wanted.programs, wanted.version);
       if (installed !== undefined) return installed;
-      const root = await fetchPackage(MYSQL.fetched);
-      return fetchedBinary(root, 'usr/sbin/mysqld', MYSQL.version, `fetched from Debian ${MYSQL.fetched.suite}`);
+      const root = await fetchPackage(wanted.fetched);
+      const origin = `fetched from Debian ${wanted.fetched.suite}`;
+      return fetchedBinary(root, wanted.program, { version: wanted.version, origin });
     });
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    return { unavailable: `${reason}; ${MYSQL.advice}` };
+    return { unavailable: `${reason}; ${wanted.advice}` };
   }
 }
 
@@ -133,7 +215,7 @@ function findOnce(label: string, find: () => Promise<ServerBinary>): Promise<Ser
 }
 
 async function findOrInstall(wanted: Wanted): Promise<ServerBinary> {
-  const installed = await findInstalled(wanted.programs, wanted.version);
+  const installed = await findInstalled(wanted.programs, wanted.version, wanted.versionFlag);
   if (installed !== undefined) return installed;
   const missing = `${wanted.label} was not found on PATH: ${wanted.advice}`;
   if (!(await canInstallPackages())) throw new Error(missing);
@@ -142,7 +224,7 @@ async function findOrInstall(wanted: Wanted): Promise<ServerBinary> {
   } catch (error) {
     throw new Error(`${missing} (installing it failed)`, { cause: error });
   }
-  const binary = await findInstalled(wanted.programs, wanted.version);
+  const binary = await findInstalled(wanted.programs, wanted.version, wanted.versionFlag);
   if (binary === undefined) throw new Error(`${missing} (installed ${wanted.packages.join(', ')}, still not found)`);
   return { ...binary, origin: `${binary.command}, installed by this run` };
 }
@@ -150,6 +232,7 @@ async function findOrInstall(wanted: Wanted): Promise<ServerBinary> {
 async function findInstalled(
   programs: readonly string[],
   version: (text: string) => string | undefined,
+  flag?: string,
 ): Promise<ServerBinary | undefined> {
   // Debian keeps servers in sbin, which isn't on everyone's PATH.
   const folders = new Set([...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin']);
@@ -158,7 +241,7 @@ async function findInstalled(
       const command = join(folder, program);
       const isProgram = folder !== '' && (await isExecutable(command));
       // A name proves nothing: MariaDB installs a `mysqld` too.
-      const found = isProgram ? version(await printVersion(command, [])) : undefined;
+      const found = isProgram ? version(await printVersion(command, [], flag)) : undefined;
       if (found !== undefined) return { command, leadingArguments: [], version: found, origin: command };
     }
   }
@@ -172,22 +255,26 @@ function isExecutable(path: string): Promise<boolean> {
   );
 }
 
-function printVersion(command: string, leadingArguments: readonly string[]): Promise<string> {
-  const run = runCommand(command, [...leadingArguments, '--version'], { timeoutMs: VERSION_TIMEOUT_MS });
-  return run.catch(() => '');
+/** What it prints on either stream: nginx tells its version on standard error. */
+function printVersion(command: string, leadingArguments: readonly string[], flag = '--version'): Promise<string> {
+  const script = ['-c', 'exec "$@" 2>&1', 'version', command, ...leadingArguments, flag];
+  return runCommand('sh', script, { timeoutMs: VERSION_TIMEOUT_MS }).catch(() => '');
 }
 
 /** A program of a fetched suite needs that suite's C library, hence its loader, and finds its libraries beside it. */
 async function fetchedBinary(
   root: string,
   program: string,
-  version: (text: string) => string | undefined,
-  origin: string,
+  {
+    version,
+    flag,
+    origin,
+  }: { readonly version: (text: string) => string | undefined; readonly flag?: string; readonly origin: string },
 ): Promise<ServerBinary> {
   const libraries = await libraryFolders(root);
   const loader = await findLoader(root, libraries);
   const leadingArguments = ['--library-path', libraries.join(':'), join(root, program)];
-  const found = version(await printVersion(loader, leadingArguments));
+  const found = version(await printVersion(loader, leadingArguments, flag));
   if (found === undefined) throw new Error(`${program} of ${root} does not start; remove that folder to fetch it anew`);
   return { command: loader, leadingArguments, version: found, origin, root };
 }

@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { findRedisServer } from './binaries.ts';
+import { findOtherRedis, findRedisServer, type RedisKind, redisLabels } from './binaries.ts';
 import { type DatabaseFlavour, type DatabaseServer, startDatabaseServer } from './database-server.ts';
 import { startProcessGuard } from './process-guard.ts';
 import { externalRedisVersion } from './redis-server.ts';
@@ -17,10 +17,12 @@ type Outcome = { readonly server: DatabaseServer } | { readonly reason: string }
  * Redis servers are started by the test files themselves; here it is only seen to that there is a program for it.
  */
 export default async function setUp(): Promise<void> {
-  const [mysql, mariadb, redis] = await Promise.all([
+  const [mysql, mariadb, redis, ...others] = await Promise.all([
     start('mysql'),
     start('mariadb'),
     describeRedis().catch((error: unknown) => ({ reason: messageOf(error) })),
+    describeOther('redis-8'),
+    describeOther('valkey'),
   ]);
   const servers = [mysql, mariadb].flatMap((outcome) => ('server' in outcome ? [outcome.server] : []));
   const folder = await makeServerFolder('run');
@@ -36,6 +38,7 @@ export default async function setUp(): Promise<void> {
       `  ${describeDatabase('MySQL', mysql, 'the MySQL tests run on MariaDB only')}`,
       `  ${describeDatabase('MariaDB', mariadb, 'the MariaDB tests run on MySQL only')}`,
       `  Redis: ${typeof redis === 'string' ? redis : `not available (${redis.reason})`}`,
+      ...others.map((other) => `  ${other}`),
       '',
       '',
     ].join('\n'),
@@ -71,6 +74,14 @@ async function describeRedis(): Promise<string> {
   }
   const binary = await findRedisServer();
   return `${binary.version} (${binary.origin}), started by each test file`;
+}
+
+/** Fetched here, before the files of tests that want it at the same time. */
+async function describeOther(kind: Exclude<RedisKind, 'installed'>): Promise<string> {
+  const found = await findOtherRedis(kind);
+  return 'unavailable' in found
+    ? `${redisLabels[kind]}: not available (${found.unavailable}) - what runs on it runs on the Redis above only`
+    : `${redisLabels[kind]}: ${found.version} (${found.origin}), started by test/redis/servers`;
 }
 
 function messageOf(error: unknown): string {

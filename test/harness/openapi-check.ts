@@ -1,4 +1,5 @@
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
+import type { Writes } from '../../src/http/body-schemas.ts';
 import { describeHttp } from '../../src/http/openapi/document.ts';
 import { resources as ownResources } from '../../src/resources/registry.ts';
 import type { Resource } from '../../src/resources/resource.ts';
@@ -24,8 +25,8 @@ export type HttpDocument = {
 };
 
 /** As a client reads it. */
-export function httpDocument(resources: readonly Resource[] = ownResources): HttpDocument {
-  return JSON.parse(JSON.stringify(describeHttp(resources, '0.0.0')));
+export function httpDocument(resources: readonly Resource[] = ownResources, writes: Writes = 'open'): HttpDocument {
+  return JSON.parse(JSON.stringify(describeHttp(resources, '0.0.0', writes)));
 }
 
 type Check = (method: string, path: string, answered: Answered) => void;

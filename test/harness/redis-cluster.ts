@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis';
+import type { Certificates } from './certificates.ts';
 import { eventually } from './eventually.ts';
 import { findFreePort } from './free-port.ts';
 import { type RedisServer, startRedis, withClient } from './redis-server.ts';
@@ -19,10 +20,16 @@ const slotCount = 16_384;
 const nodeTimeoutMs = 1_000;
 const formTimeoutMs = 30_000;
 
-export async function startRedisCluster({ replicas: withReplicas = true } = {}): Promise<RedisCluster> {
+export async function startRedisCluster({
+  replicas: withReplicas = true,
+  tls,
+}: {
+  replicas?: boolean;
+  tls?: Certificates;
+} = {}): Promise<RedisCluster> {
   const count = 3;
-  const masters = await startNodes(count);
-  const replicas = withReplicas ? await startNodes(count) : [];
+  const masters = await startNodes(count, tls);
+  const replicas = withReplicas ? await startNodes(count, tls) : [];
   const nodes = [...masters, ...replicas];
   const stop = async (): Promise<void> => {
     await Promise.all(nodes.map((node) => node.stop()));
@@ -36,14 +43,19 @@ export async function startRedisCluster({ replicas: withReplicas = true } = {}):
   return { masters, replicas, on: onNode, ownerOf, stop };
 }
 
-async function startNodes(count: number): Promise<RedisServer[]> {
+async function startNodes(count: number, tls: Certificates | undefined): Promise<RedisServer[]> {
   return await Promise.all(
     Array.from({ length: count }, async () => {
       // The default is the port plus 10,000, which may be taken.
       const busPort = await findFreePort();
       const config = ['--cluster-enabled', 'yes', '--cluster-port', String(busPort)];
       const quick = ['--cluster-node-timeout', String(nodeTimeoutMs), '--repl-diskless-sync-delay', '0'];
-      return await startRedis({ ownProcess: true, config: [...config, ...quick] });
+      const secure = tls === undefined ? [] : ['--tls-cluster', 'yes'];
+      return await startRedis({
+        ownProcess: true,
+        config: [...config, ...quick, ...secure],
+        ...(tls === undefined ? {} : { tls }),
+      });
     }),
   );
 }
@@ -61,7 +73,7 @@ async function join(masters: readonly RedisServer[], replicas: readonly RedisSer
   }
   for (const other of others) {
     await onNode(first, async (client) => {
-      await client.call('CLUSTER', 'MEET', other.host, other.port, await busPortOf(other));
+      await client.call('CLUSTER', 'MEET', other.host, other.tlsPort || other.port, await busPortOf(other));
     });
   }
   for (const [index, replica] of replicas.entries()) {

@@ -1,6 +1,7 @@
 import { Redis } from 'ioredis';
-import { findRedisServer } from './binaries.ts';
-import { LOOPBACK } from './free-port.ts';
+import type { Certificates } from './certificates.ts';
+import { findFreePort, LOOPBACK } from './free-port.ts';
+import { chosenRedis, redisUnderTest } from './redis-under-test.ts';
 import { makeServerFolder, ServerProcess } from './server-process.ts';
 
 export type RedisServerOptions = {
@@ -10,6 +11,8 @@ export type RedisServerOptions = {
   /** Further arguments, such as `['--maxmemory', '10mb']`; they win over the harness's own. */
   readonly config?: readonly string[];
   readonly port?: number;
+  /** A second port, for TLS, where clients have to show a certificate; links to other servers are by TLS too. */
+  readonly tls?: Certificates;
   /** A server of our own even where TEST_REDIS_URL names one: for tests that kill, pause or restart it. */
   readonly ownProcess?: boolean;
 };
@@ -17,6 +20,8 @@ export type RedisServerOptions = {
 export type RedisServer = {
   readonly host: string;
   readonly port: number;
+  /** 0 without TLS. */
+  readonly tlsPort: number;
   readonly db: number;
   readonly password?: string;
   readonly url: string;
@@ -41,15 +46,20 @@ const PROBE_TIMEOUT_MS = 1_000;
 /** Starts a Redis of our own, or hands out the one of TEST_REDIS_URL if no option asks for something special. */
 export async function startRedis(options: RedisServerOptions = {}): Promise<RedisServer> {
   const external = process.env['TEST_REDIS_URL'];
-  if (external !== undefined && external !== '' && Object.keys(options).length === 0) return useExternal(external);
+  const isSpecial = Object.keys(options).length > 0 || chosenRedis() !== 'installed';
+  if (external !== undefined && external !== '' && !isSpecial) return useExternal(external);
 
-  const binary = await findRedisServer();
+  const binary = await redisUnderTest();
   const folder = await makeServerFolder('redis');
   const { password } = options;
+  const tlsPort = options.tls === undefined ? 0 : await findFreePort();
   const server = new ServerProcess({
-    label: `Redis ${binary.version}`,
+    label: `${binary.label} ${binary.version}`,
     command: binary.command,
-    arguments: (port) => [...binary.leadingArguments, ...serverArguments(port, options.dir ?? folder, options)],
+    arguments: (port) => [
+      ...binary.leadingArguments,
+      ...serverArguments(port, options.dir ?? folder, { ...options, tlsPort }),
+    ],
     folder,
     ...(options.port === undefined ? {} : { port: options.port }),
     probe: (port, pid) => probe(port, pid, password),
@@ -60,6 +70,7 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
   return {
     host: LOOPBACK,
     port: server.port,
+    tlsPort,
     db: 0,
     ...(password === undefined ? {} : { password }),
     url: `redis://${credentials}${LOOPBACK}:${server.port}/0`,
@@ -79,13 +90,20 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
   };
 }
 
-function serverArguments(port: number, dir: string, options: RedisServerOptions): string[] {
+function serverArguments(port: number, dir: string, options: RedisServerOptions & { tlsPort: number }): string[] {
   return [
     ...['--port', String(port), '--bind', LOOPBACK, '--dir', dir],
     ...['--save', '', '--appendonly', 'no', '--daemonize', 'no'],
     ...(options.password === undefined ? [] : ['--requirepass', options.password]),
+    ...(options.tls === undefined ? [] : tlsArguments(options.tlsPort, options.tls)),
     ...(options.config ?? []),
   ];
+}
+
+/** For servers and Sentinels. */
+export function tlsArguments(port: number, { ca, server }: Certificates): string[] {
+  const files = ['--tls-ca-cert-file', ca, '--tls-cert-file', server.cert, '--tls-key-file', server.key];
+  return ['--tls-port', String(port), ...files, '--tls-replication', 'yes'];
 }
 
 /** A client for a few commands on one server. */
@@ -152,6 +170,7 @@ async function useExternal(configured: string): Promise<RedisServer> {
   return {
     host: url.hostname,
     port: Number(url.port || 6379),
+    tlsPort: 0,
     db: Number(url.pathname.slice(1)),
     ...(password === '' ? {} : { password }),
     url: url.href,

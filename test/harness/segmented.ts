@@ -1,7 +1,8 @@
 import type { Cache } from '../../src/cache/cache.ts';
 import type { Composition, Segment, SegmentSource, Together } from '../../src/cache/composition.ts';
 import type { Key } from '../../src/cache/key.ts';
-import type { Answer, Loaded } from '../../src/cache/read-through.ts';
+import type { Answer } from '../../src/cache/answer.ts';
+import type { Loaded } from '../../src/cache/read-through.ts';
 import { toBuffer } from '../../src/cache/rope.ts';
 
 /** A whole `all` made of segments `s:a`, `s:b` ..., each one text, over a database in a map; notes what is loaded. */

@@ -4,7 +4,9 @@ import type { Resource } from '../../src/resources/resource.ts';
 import { startServer } from '../../src/server.ts';
 import { createSchema, type DatabaseSchema } from './database-schema.ts';
 import { checkAnswer } from './openapi-check.ts';
-import { type RedisServer, startRedis } from './redis-server.ts';
+import type { DatabaseServerAddress } from './database-server.ts';
+import { type RedisServer, startRedis, withClient } from './redis-server.ts';
+import { chosenTopology } from './redis-under-test.ts';
 import { sharedDatabases } from './shared-servers.ts';
 
 export { eventually } from './eventually.ts';
@@ -14,33 +16,63 @@ export type Backend = {
   readonly environment: Readonly<Record<string, string>>;
   readonly redis?: RedisServer;
   readonly schema?: DatabaseSchema;
+  /** Takes all keys out of Redis, however many servers that is. */
+  flush(): Promise<void>;
   stop(): Promise<void>;
 };
 
-/** For `describe.each`: the embedded default and every database server of this run, each with a real Redis. */
-export const backends: readonly { readonly name: string; start(): Promise<Backend> }[] = [
-  { name: 'embedded', start: async () => ({ environment: {}, stop: async () => undefined }) },
-  ...sharedDatabases().map((server) => ({
-    name: `${server.flavour} ${server.version} and Redis`,
-    start: async (): Promise<Backend> => {
-      const [redis, schema] = await Promise.all([startRedis(), createSchema(server)]);
-      return {
-        environment: environmentOf(redis, schema),
-        redis,
-        schema,
-        stop: async () => {
-          await Promise.all([redis.stop(), schema.drop()]);
-        },
-      };
+/**
+ * For `describe.each`: the embedded default and every database server of this run, each with a real Redis; or, in a file that
+ * has chosen a topology, that and nothing else.
+ */
+export const backends: readonly { readonly name: string; start(): Promise<Backend> }[] =
+  chosenTopology() === undefined
+    ? [
+        { name: 'embedded', start: async () => ({ environment: {}, flush: noKeys, stop: noKeys }) },
+        ...sharedDatabases().map((server) => ({
+          name: `${server.flavour} ${server.version} and Redis`,
+          start: () => startOnRedis(server),
+        })),
+      ]
+    : sharedDatabases()
+        .slice(0, 1)
+        .map((server) => ({
+          name: `${server.flavour} ${server.version} and ${chosenTopology()?.name}`,
+          start: () => startOnTopology(server),
+        }));
+
+async function noKeys(): Promise<void> {
+  // There are none.
+}
+
+async function startOnRedis(server: DatabaseServerAddress): Promise<Backend> {
+  const [redis, schema] = await Promise.all([startRedis(), createSchema(server)]);
+  return {
+    environment: environmentOf(redis, schema),
+    redis,
+    schema,
+    flush: () => withClient(redis.url, async (client) => void (await client.flushdb())),
+    stop: async () => {
+      await Promise.all([redis.stop(), schema.drop()]);
     },
-  })),
-];
+  };
+}
+
+async function startOnTopology(server: DatabaseServerAddress): Promise<Backend> {
+  const topology = chosenTopology();
+  if (topology === undefined) throw new Error('no topology was chosen');
+  const schema = await createSchema(server);
+  const { REDIS_URL: _url, ...environment } = environmentOf({ url: '' }, schema);
+  return { environment: { ...environment, ...topology.environment }, schema, flush: topology.flush, stop: schema.drop };
+}
 
 export function environmentOf(redis: Pick<RedisServer, 'url'>, schema: DatabaseSchema): Record<string, string> {
   return {
     REDIS_URL: redis.url,
     // Tests share two cores with their servers: only those about deadlines want them short.
     REDIS_TIMEOUT_MS: '1000',
+    // Nor is a machine that is busy with other tests an overload.
+    ...withoutShedding,
     DB_HOST: schema.host,
     DB_PORT: String(schema.port),
     DB_USERNAME: schema.username,
@@ -48,6 +80,9 @@ export function environmentOf(redis: Pick<RedisServer, 'url'>, schema: DatabaseS
     DB_DATABASE: schema.name,
   };
 }
+
+/** Nothing is refused, however late the event loop is. */
+export const withoutShedding = { SHED_DELAY_MS: '0', SHED_QUEUE_MS: '0' };
 
 export type Reply = {
   readonly status: number;
@@ -60,6 +95,8 @@ export type Reply = {
 export type Service = {
   readonly url: string;
   readonly port: number;
+  /** Where the internal listener is, with `INTERNAL_PORT`. */
+  readonly internalUrl: string | undefined;
   /** A string body goes out as it is, anything else as JSON. */
   request(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Reply>;
   get(path: string, headers?: Record<string, string>): Promise<Reply>;
@@ -105,6 +142,7 @@ export async function startService(
   return {
     url,
     port: server.port,
+    internalUrl: server.internalPort === undefined ? undefined : `http://127.0.0.1:${server.internalPort}`,
     request,
     get: (path, headers) => request('GET', path, undefined, headers),
     stop: server.stop,

@@ -9,7 +9,15 @@ import { SqliteDatabase } from '../../src/database/sqlite.ts';
 import type { Resource } from '../../src/resources/resource.ts';
 import { openMysql } from './databases.ts';
 import { trackLeaks } from './leaks.ts';
-import { type Backend, backends, environmentOf, eventually, type Service, startService } from './service.ts';
+import {
+  type Backend,
+  backends,
+  environmentOf,
+  eventually,
+  type Service,
+  startService,
+  withoutShedding,
+} from './service.ts';
 import { startProxy, type TcpProxy } from './tcp-proxy.ts';
 
 export type StageOptions = {
@@ -23,7 +31,7 @@ export type StageOptions = {
 export type Stage = {
   /** A way to the tables past the service, as another program has it. */
   readonly database: Database;
-  /** A way to the keys past the service; there is none on the embedded default. */
+  /** A way to the keys past the service; there is none on the embedded default, and none to more than one server. */
   readonly redis: Redis | undefined;
   /** A fresh service over empty tables and an empty cache, ready for requests. `open` stops the one before. */
   open(options?: StageOptions): Promise<Service>;
@@ -104,8 +112,8 @@ function present<T>(value: T | undefined): T {
 async function startStage(backend: Backend): Promise<Stage> {
   const folder = await mkdtemp(join(tmpdir(), 'energex-cache-test-stage-'));
   const file = join(folder, 'data.sqlite');
-  const environment = backend.redis === undefined ? { EMBEDDED_DATA: file } : backend.environment;
   const { schema } = backend;
+  const environment = schema === undefined ? { EMBEDDED_DATA: file } : backend.environment;
   const database = schema === undefined ? new SqliteDatabase({ location: file, queueLimit: 100 }) : openMysql(schema);
   const redis = backend.redis === undefined ? undefined : new Redis(backend.redis.url);
   const running: Service[] = [];
@@ -115,7 +123,7 @@ async function startStage(backend: Backend): Promise<Stage> {
     for (const proxy of proxies.splice(0)) await proxy.close();
   };
   const beside = async (options: StageOptions = {}): Promise<Service> => {
-    let storeIsUp = backend.redis === undefined;
+    let storeIsUp = schema === undefined;
     const note = (message: unknown): void => {
       const { type, up } = Object(message);
       if (type === 'store' && up === true) storeIsUp = true;
@@ -126,7 +134,7 @@ async function startStage(backend: Backend): Promise<Stage> {
       const service = await startService({ ...patient, ...environment, ...options.environment }, options);
       running.push(service);
       // Until then reads go past the cache, while the service is healthy already.
-      await eventually(async () => storeIsUp && (await service.get('/cache/health')).status === 200);
+      await eventually(async () => storeIsUp && (await isReady(service)));
       return service;
     } finally {
       cacheChannel.unsubscribe(note);
@@ -145,7 +153,7 @@ async function startStage(backend: Backend): Promise<Stage> {
       await database.execute(
         schema === undefined ? 'DELETE FROM sqlite_sequence' : 'ALTER TABLE posts AUTO_INCREMENT = 1',
       );
-      await redis?.flushdb();
+      await backend.flush();
       return service;
     },
     behindProxies: async (options) => {
@@ -172,11 +180,20 @@ async function startStage(backend: Backend): Promise<Stage> {
   };
 }
 
+/** All servers are in use, each node of a cluster too. */
+async function isReady(service: Service): Promise<boolean> {
+  // With an internal listener the probes are there and nowhere else.
+  const probes = service.internalUrl ?? service.url;
+  const [health, ready] = await Promise.all([service.get('/cache/health'), fetch(`${probes}/readyz?verbose`)]);
+  return health.status === 200 && (await ready.text()).includes('redis ok');
+}
+
 const patient = {
   DB_CONNECT_TIMEOUT_MS: '10000',
   DB_ACQUIRE_TIMEOUT_MS: '10000',
   REDIS_TIMEOUT_MS: '5000',
   REDIS_BULK_TIMEOUT_MS: '5000',
+  ...withoutShedding,
 };
 
 /** Two users; the passwords and the role are what must never be seen. */

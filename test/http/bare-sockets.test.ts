@@ -73,6 +73,44 @@ describeService(
       expect((await given.service.get('/cache/posts')).json.data).toEqual([]);
     });
 
+    test('what is malformed is answered behind the requests that came before it', async () => {
+      const ask = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: test\r\n\r\n`;
+      const replies = await exchange(
+        given.service.port,
+        `${ask('/cache/posts/1')}${ask('/cache/posts/0')}BREW / HTTP/1.1\r\n\r\n`,
+      );
+      expect(replies.map(({ body }) => JSON.parse(body).code)).toEqual(['NOT_FOUND', 'INVALID_ID', 'BAD_REQUEST']);
+    });
+
+    test.each([
+      ['no host', 'GET /cache/posts HTTP/1.1\r\n', 400],
+      ['two hosts', 'GET /cache/posts HTTP/1.1\r\nHost: a\r\nHost: b\r\n', 400],
+      ['HTTP/1.0, which has none', 'GET /cache/posts HTTP/1.0\r\n', 200],
+    ])('%s', async (_, head, status) => {
+      const [reply] = await exchange(given.service.port, `${head}Connection: close\r\n\r\n`);
+      expect(reply?.status).toBe(status);
+      if (status === 400) expect(JSON.parse(reply?.body ?? '').code).toBe('BAD_REQUEST');
+    });
+
+    test('another upgrade than that of live events is ignored, also behind another request', async () => {
+      const upgrade = 'GET /cache/posts/0 HTTP/1.1\r\nHost: test\r\nUpgrade: h2c\r\nConnection: Upgrade, close\r\n\r\n';
+      const before = 'GET /cache/posts/0 HTTP/1.1\r\nHost: test\r\n\r\n';
+      expect((await exchange(given.service.port, before + upgrade)).map(({ status }) => status)).toEqual([400, 400]);
+    });
+
+    test('an expectation that nobody knows is ignored', async () => {
+      const [reply] = await exchange(
+        given.service.port,
+        'GET /cache/posts/0 HTTP/1.1\r\nHost: test\r\nExpect: 200-ok\r\nConnection: close\r\n\r\n',
+      );
+      expect([reply?.status, JSON.parse(reply?.body ?? '').code]).toEqual([400, 'INVALID_ID']);
+    });
+
+    test('who has never sent anything is let go without a word', async () => {
+      const socket = await dialHttp(given.service.port);
+      expect(await untilClosed(socket)).toBe('');
+    });
+
     test('a byte now and then does not buy more time', async () => {
       const socket = await dialHttp(given.service.port);
       const answer = untilClosed(socket);

@@ -4,7 +4,7 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { type Bytes, Rope, toBuffer } from '../../src/cache/rope.ts';
 import { type CodedValue, codedLength, codedTail, encodeValue } from '../../src/http/coded-value.ts';
-import { contentCodings } from '../../src/options.ts';
+import { contentCodings } from '../../src/option-kinds.ts';
 
 const head = '{"data":';
 const decode = { br: brotliDecompressSync, gzip: gunzipSync };

@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { type HeldEntry, MemoryTier } from '../../src/cache/memory-tier.ts';
 import { encodeValue } from '../../src/http/coded-value.ts';
 import { Compression } from '../../src/http/compression.ts';
-import type { ContentCoding } from '../../src/options.ts';
+import type { ContentCoding } from '../../src/option-kinds.ts';
 import { eventually } from '../harness/eventually.ts';
 
 const mb = 1024 * 1024;

@@ -25,7 +25,7 @@ beforeAll(async () => {
 describe('sessions', () => {
   const minuteMs = 60_000;
   let now = Date.UTC(2025, 0, 1);
-  const open = (): Sessions => new Sessions(secret, () => now);
+  const open = (): Sessions => new Sessions([secret], () => now);
 
   test('the right secret opens one for twelve hours, which every instance knows', () => {
     const { token, maxAgeS } = open().open(secret, '::1');
@@ -49,7 +49,7 @@ describe('sessions', () => {
       `${token}x`,
     ];
     expect(forged.filter((each) => open().admits(each))).toEqual([]);
-    expect(new Sessions('another secret', () => now).admits(token)).toBe(false);
+    expect(new Sessions(['another secret'], () => now).admits(token)).toBe(false);
   });
 
   test('who guesses has to wait after ten times, others need not', () => {
@@ -70,7 +70,7 @@ describe('sessions', () => {
   });
 
   test('without a secret everybody is let in', () => {
-    const sessions = new Sessions(undefined, () => now);
+    const sessions = new Sessions([], () => now);
     expect([sessions.loginNeeded, sessions.admits(undefined)]).toEqual([false, true]);
     expect(() => sessions.open('', 'a')).toThrow("That is not the operator's secret");
   });
@@ -82,7 +82,7 @@ test('a page that was not built is told as such', async () => {
   app.setErrorHandler(answerProblem);
   const never = (): Promise<never> => Promise.reject(new Error('nobody may ask'));
   const operations = { metrics: never, readiness: never, usage: never, keys: never, key: never, invalidate: never };
-  const parts = { sessions: new Sessions(undefined, Date.now), closedBecause: undefined, resources: [], operations };
+  const parts = { sessions: new Sessions([], Date.now), closedBecause: undefined, resources: [], operations };
   await addDashboard(app, parts, join(root, 'dist', 'nowhere'));
   const { statusCode, body } = await app.inject('/dashboard');
   expect([statusCode, JSON.parse(body).message]).toEqual([
@@ -143,6 +143,10 @@ describeService('the dashboard, open', {}, (given) => {
     expect(json.invalidated).toEqual(['post:1', 'posts:rows:0', 'posts:all']);
     expect(await sources()).toEqual(['database', 'cache', 'database']);
     await service.request('POST', `${api}/invalidate`, { key: 'posts:all#limit=5' });
+    expect(await sources()).toEqual(['cache', 'cache', 'database']);
+    // A list is put together from its segments, and may be kept whole.
+    const segment = await service.request('POST', `${api}/invalidate`, { key: 'posts:rows:0' });
+    expect(segment.json.invalidated).toEqual(['posts:rows:0', 'posts:all']);
     expect(await sources()).toEqual(['cache', 'cache', 'database']);
     expect((await service.request('POST', `${api}/invalidate`, { key: 'other:1' })).json.invalidated).toEqual([
       'other:1',
@@ -225,7 +229,7 @@ describeService('the dashboard, with a secret', { environment: { OPERATOR_SECRET
 
 describeService(
   'the dashboard, in production without a secret',
-  { environment: { NODE_ENV: 'production' }, on: serverStages },
+  { environment: { NODE_ENV: 'production', ALLOW_OPEN_WRITES: 'true' }, on: serverStages },
   (given) => {
     test('is closed, and says why', async () => {
       for (const path of ['/dashboard', `${api}/session`, `${api}/metrics`]) {

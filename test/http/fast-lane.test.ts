@@ -1,10 +1,12 @@
 import { once } from 'node:events';
-import { createServer } from 'node:http';
-import { afterEach, expect, jest, test } from '@jest/globals';
+import { createServer, ServerResponse } from 'node:http';
+import { afterEach, describe, expect, jest, test } from '@jest/globals';
 import { systemClock } from '../../src/cache/clock.ts';
 import { Compression } from '../../src/http/compression.ts';
 import { Sending } from '../../src/http/sending.ts';
 import { FastLane } from '../../src/http/fast-lane.ts';
+import { Gate } from '../../src/http/gate.ts';
+import { LearnedHeaders } from '../../src/http/learned-headers.ts';
 import { PreparedAnswer } from '../../src/http/prepared-answer.ts';
 import { published } from '../harness/engine.ts';
 import { askRaw, dialHttp, exchange, parseReplies, timeless, untilClosed } from '../harness/raw-http.ts';
@@ -31,7 +33,9 @@ async function ask(service: Service, request: string, headers: readonly string[]
 
 const paths = ['/cache/posts/1', '/cache/posts/2', '/cache/posts', '/cache/posts?limit=2', '/cache/posts?limit=100'];
 
-describeService('the fast lane', { environment: { LOG_REQUESTS: 'false' } }, (given) => {
+const environment = { LOG_REQUESTS: 'false', REALTIME_API_SECRET: 's' };
+
+describeService('the fast lane', { environment }, (given) => {
   async function fillTable(): Promise<void> {
     await insertPost(given.database, { id: 1, title: 'Grüße, 世界 🎉', created_at: '2025-01-01 00:00:00' });
     await insertPost(given.database, { id: 2, content: 'x'.repeat(60_000), created_at: '2025-01-02 00:00:00' });
@@ -61,6 +65,53 @@ describeService('the fast lane', { environment: { LOG_REQUESTS: 'false' } }, (gi
         expect(fast).toMatch(/cache-status: EnergeX; hit; ttl=TTL\r\n/);
       }
     }
+  });
+
+  describe('what was loaded for the request', () => {
+    const wholeWay = jest.spyOn(ServerResponse.prototype, 'writeHead');
+
+    /** The answer after all of it was taken away, and whether it came by the lane. */
+    async function miss(path: string, headers: readonly string[]): Promise<{ answer: string; isFast: boolean }> {
+      for (const id of [1, 2, 99]) {
+        const told = { event: 'post_updated', data: { id } };
+        const { status } = await given.service.request('POST', '/internal/broadcast', told, {
+          'x-internal-secret': 's',
+        });
+        expect(status).toBe(200);
+      }
+      wholeWay.mockClear();
+      const answer = (await ask(given.service, `GET ${path}`, headers)).replace(/"requestId":"[^"]+"/, '');
+      return { answer, isFast: wholeWay.mock.calls.length === 0 };
+    }
+
+    test.each<[path: string, headers: readonly string[], status: number, isFast: boolean]>([
+      ['/cache/posts/1', [], 200, true],
+      ['/cache/posts/1', [`Origin: ${origin}`], 200, true],
+      ['/cache/posts?limit=1', [], 200, true],
+      ['/cache/posts/1', ['If-None-Match: "other"'], 200, false],
+      ['/cache/posts/1', ['If-None-Match: *'], 304, false],
+      ['/cache/posts/2', [], 200, false],
+      ['/cache/posts', [], 200, false],
+      ['/cache/posts/99', [], 404, false],
+      ['/cache/posts?limit=1&after=none', [], 400, false],
+    ])('%s %j: the same bytes as the whole way', async (path, headers, status, isFast) => {
+      await fillTable();
+      await warm('/cache/posts/1');
+      const fast = await miss(path, headers);
+      expect(fast).toMatchObject({ answer: expect.stringContaining(`HTTP/1.1 ${status} `), isFast });
+      const slow = await miss(path, [...headers, 'Content-Length: 0']);
+      expect(slow).toEqual({ answer: fast.answer, isFast: false });
+      if (isFast) expect(fast.answer).toMatch(/fwd=uri-miss; stored.*"source":"database"/s);
+    });
+
+    test.each(['/cache/posts/99', '/cache/posts/2'])('%s is read once, though the routes answer it', async (path) => {
+      await fillTable();
+      await warm('/cache/posts/1');
+      const events = await published(async () => {
+        await miss(path, []);
+      });
+      expect(events.filter(({ type }) => type === 'miss')).toHaveLength(1);
+    });
   });
 
   test('a page behind a cursor links to the next as the whole way does', async () => {
@@ -222,11 +273,14 @@ describeService('the closed lane', { on: embeddedStage, environment: { LOG_REQUE
 });
 
 test('once it is closed all goes the whole way, also what was on its way to an answer', async () => {
+  const headers = new LearnedHeaders([]);
+  const durationOf = () => ({ observe: () => undefined });
   const lane = new FastLane({
     isOpen: true,
-    origins: [],
+    headers,
+    gate: new Gate({ shedding: undefined, headers, durationOf }),
     sending: new Sending({ mostBytes: 1, stallMs: 1 }),
-    durationOf: () => ({ observe: () => undefined }),
+    durationOf,
     compression: new Compression({ codings: [], leastBytes: 1, clock: systemClock, keepBeside: () => false }),
   });
   const server = createServer((_request, response) => response.end('whole way'));
@@ -240,7 +294,7 @@ test('once it is closed all goes the whole way, also what was on its way to an a
   } as unknown as Parameters<FastLane['serve']>[1];
   lane.serve(resource, reader);
   lane.attach(server);
-  lane.learn(undefined, []);
+  headers.learn(undefined, []);
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();

@@ -148,7 +148,12 @@ describeService('headers of every answer', { on: embeddedStage, environment }, (
   test('nosniff and the other protections, and no word of what the service is made of', async () => {
     await insertPost(given.database, { id: 1 });
     for (const [method, path, body] of asked) {
-      const { headers } = await given.service.request(method, path, body);
+      const { headers, status } = await given.service.request(method, path, body);
+      expect([method, path, headers.get('x-frame-options')]).toEqual([method, path, 'DENY']);
+      if (status >= 400) {
+        const kept = headers.get('content-type')?.includes('problem') === true ? 'no-store' : null;
+        expect([method, path, headers.get('cache-control')]).toEqual([method, path, kept]);
+      }
       expect([method, path, headers.get('x-content-type-options')]).toEqual([method, path, 'nosniff']);
       expect(headers.get('content-security-policy')).toBe("default-src 'none';frame-ancestors 'none'");
       expect(headers.get('cross-origin-resource-policy')).toBe('cross-origin');
@@ -164,7 +169,7 @@ describeService('headers of every answer', { on: embeddedStage, environment }, (
       expect([method, path, headers.get('access-control-allow-origin')]).toEqual([method, path, origin]);
       expect(headers.get('access-control-allow-credentials')).toBe('true');
       expect(headers.get('access-control-expose-headers')).toBe(
-        'ETag, Cache-Status, Link, Location, Retry-After, Idempotent-Replayed',
+        'ETag, Cache-Status, Link, Location, Retry-After, RateLimit, RateLimit-Policy, WWW-Authenticate, Idempotent-Replayed',
       );
     }
   });
@@ -174,6 +179,10 @@ describeService('headers of every answer', { on: embeddedStage, environment }, (
     'http://localhost:5174',
     'https://localhost:5173',
     'https://app.example.com.evil.example',
+    'https://evil.example/https://app.example.com',
+    'https://app.example.com:444',
+    'https://sub.app.example.com',
+    'HTTPS://APP.EXAMPLE.COM',
     'null',
   ])('a page of %s may read none', async (origin) => {
     await insertPost(given.database, { id: 1 });

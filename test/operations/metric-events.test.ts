@@ -88,6 +88,7 @@ test('loads, invalidations and audits', () => {
     { type: 'invalidate', names, reached: false, source: 'broadcast' },
     { type: 'invalidate-all', prefix: 'posts:' },
     { type: 'outbox', swept: 5 },
+    { type: 'damage', key: 'post:1' },
     { type: 'store', up: true, reason: 'run' },
   );
   expect(done).toEqual({
@@ -99,6 +100,7 @@ test('loads, invalidations and audits', () => {
     'cache_refreshes_total{}': 1,
     'cache_audits_total{}': 2,
     'cache_audit_differences_total{}': 1,
+    'cache_damaged_values_total{}': 1,
     'cache_unreached_steps_total{fence}': 1,
     'cache_unreached_steps_total{release}': 1,
     'cache_unreached_steps_total{invalidate}': 1,

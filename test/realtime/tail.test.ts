@@ -46,6 +46,26 @@ describe('following the event log', () => {
     expect(told).toHaveLength(3);
   });
 
+  test('reads the log once for a notice, and on only while there is more', async () => {
+    tail.start();
+    await tail.begun();
+    let reads = 0;
+    const readAfter = log.readAfter.bind(log);
+    log.readAfter = (...args) => {
+      reads += 1;
+      return readAfter(...args);
+    };
+    await append(1, 2);
+    await settle();
+    expect([told.length, reads]).toEqual([2, 1]);
+    await append(...numbers(3, 412));
+    await tail.looked();
+    expect(told).toHaveLength(412);
+    // Three for the 410, and one because somebody asked for a look.
+    expect(reads).toBeLessThanOrEqual(5);
+    tail.stop();
+  });
+
   test('remembers what was delivered, for those who come back', async () => {
     tail.start();
     await tail.begun();

@@ -3,10 +3,11 @@ import { Redis } from 'ioredis';
 import { Cache } from '../../src/cache/cache.ts';
 import { systemClock } from '../../src/cache/clock.ts';
 import type { RedisAddress } from '../../src/config.ts';
+import type { ClaimPort } from '../../src/redis/claim.ts';
 import type { RedisStore } from '../../src/redis/store.ts';
 import { fenceTableOf, slotOf } from '../../src/redis/slots.ts';
 import { describeCacheStore } from '../contracts/cache-store.ts';
-import { MemoryOutbox } from '../harness/engine.ts';
+import { MemoryOutbox, published } from '../harness/engine.ts';
 import { eventually } from '../harness/eventually.ts';
 import { type LeakCheck, trackLeaks } from '../harness/leaks.ts';
 import { type RedisCluster, startRedisCluster } from '../harness/redis-cluster.ts';
@@ -187,6 +188,52 @@ describe('the Redis store on a cluster of three masters and three replicas', () 
       await eventually(async () => !outbox.names.includes(back), 20_000);
       expect(outbox.names).toEqual([lost]);
       await cache.close();
+    },
+    startTimeoutMs,
+  );
+
+  test(
+    'no node is claimed: with what says which one server is in use they would put each other out of use',
+    async () => {
+      const claimed: string[] = [];
+      const current = () => ({ run: claimed.at(-1) ?? '', generation: String(claimed.length), settled: true });
+      const claim: ClaimPort = {
+        make: async (run) => {
+          claimed.push(run);
+          return current();
+        },
+        read: async () => current(),
+        settle: async () => undefined,
+      };
+      const store = await open(nodeAt(cluster, 0), { claim });
+      const version = await put(store, nameOn(0), 'v');
+      // A claim would be looked at twice a second.
+      const since = performance.now();
+      const events = await published(() => eventually(async () => performance.now() > since + 1_200));
+      expect(events.filter(({ type }) => type === 'store')).toEqual([]);
+      expect(claimed).toEqual([]);
+      expect(await store.validate(nameOn(0))).toBe(version);
+      expect(store.run).toBeUndefined();
+    },
+    startTimeoutMs,
+  );
+
+  test(
+    'slots that no node has, as while a replica is about to take over, are asked for again soon',
+    async () => {
+      const name = nameOn(0);
+      const tell = (command: 'ADDSLOTS' | 'DELSLOTS', nodes: readonly RedisServer[]): Promise<unknown> =>
+        Promise.all(nodes.map((node) => cluster.on(node, (client) => client.call('CLUSTER', command, slotOf(name)))));
+      const all = [...cluster.masters, ...cluster.replicas];
+      await tell('DELSLOTS', all);
+      const store = openRedisStore(from(nodeAt(cluster, 0)));
+      stores.push(store);
+      await eventually(async () => store.downReason === `1 slots have no node, ${slotOf(name)} for one`);
+      await expect(store.read(name)).rejects.toThrow('no node of the cluster has the slot');
+      await tell('ADDSLOTS', all.slice(0, 1));
+      await trusted(store);
+      await put(store, name, 'v');
+      expect((await store.read(name))?.value.toString()).toBe('v');
     },
     startTimeoutMs,
   );

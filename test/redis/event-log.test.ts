@@ -105,6 +105,59 @@ describe('the event log on a live Redis', () => {
     }
   });
 
+  test('broken, or with something else in its place: another epoch', async () => {
+    const log = await open();
+    const damages = [
+      () => client.multi().del(state).set(state, 'x').exec(),
+      () => client.multi().del(stream).rpush(stream, 'x').exec(),
+      () => client.hdel(state, 'counter'),
+      () => client.hset(state, 'tail', 'x'),
+    ];
+    for (const damage of damages) {
+      await log.append([event(1), event(2)]);
+      const before = await log.tail();
+      await damage();
+      expect(await log.readAfter(before, 10)).toBeNull();
+      const after = await log.tail();
+      expect(after).toEqual({ epoch: expect.not.stringMatching(before.epoch), offset: 0 });
+      await log.append([event(3)]);
+      expect(await log.readAfter(after, 10)).toHaveLength(1);
+    }
+  });
+
+  test('with entries of somebody else in it: nobody is given those, nor a part', async () => {
+    const log = await open();
+    await log.append([event(1)]);
+    const before = await log.tail();
+    await log.reserve();
+    await client.xadd(stream, `${before.offset + 1}-0`, 'e', 'x');
+    await log.append([event(2)]);
+    expect(await log.readAfter(before, 10)).toBeNull();
+    const between = await log.tail();
+    // Ours go on behind it, and it makes room as they do.
+    await log.append(Array.from({ length: boundsUnderTest.mostEntries }, (_, nth) => event(nth)));
+    expect((await client.xrange(stream, '-', '+')).every(([, fields]) => fields.length === 10)).toBe(true);
+    expect((await log.tail()).epoch).toBe(between.epoch);
+    // By the clock: ours would have to be smaller.
+    await client.xadd(stream, '*', 'e', 'x', 'd', 'x', 'v', '1', 'r', '', 't', '1');
+    await log.append([event(3), event(4)]);
+    const after = await log.tail();
+    expect(after.epoch).not.toBe(between.epoch);
+    expect(await log.readAfter({ ...after, offset: 0 }, 10)).toMatchObject([{ data: '3' }, { data: '4' }]);
+  });
+
+  test('an event that cannot be stored is told, and takes nothing with it', async () => {
+    const log = await open();
+    await log.append([event(1)]);
+    const before = await log.tail();
+    await client.config('SET', 'maxmemory', '1');
+    await expect(log.append([event(2)])).rejects.toThrow(/OOM/);
+    await client.config('SET', 'maxmemory', '0');
+    expect(await log.readAfter(before, 10)).toEqual([]);
+    await log.append([event(3)]);
+    expect(await log.readAfter(before, 10)).toMatchObject([{ data: '3' }]);
+  });
+
   test('the entries evicted: who has heard all goes on, and nobody is given a part', async () => {
     const log = await open();
     const start = await log.tail();

@@ -59,6 +59,9 @@ describe('a server that has lost its memory, and perhaps a fence whose COMMIT is
   test.each([
     ['FLUSHALL', () => client.flushall()],
     ['the eviction of the fence table', () => client.del('energex:fences')],
+    ['another type in its place', () => client.multi().del('energex:fences').set('energex:fences', 'x').exec()],
+    ['a table without its epoch', () => client.hdel('energex:fences', 'epoch')],
+    ['a table that opens never', () => client.hset('energex:fences', 'opens_at', 'x')],
   ])('%s: nothing is stored until the barrier has been passed', async (_what, lose) => {
     const gate = closedBarrier();
     gate.open();

@@ -1,8 +1,10 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { Redis } from 'ioredis';
-import { StoreUnavailable } from '../../src/cache/store.ts';
+import { type Found, StoreUnavailable } from '../../src/cache/store.ts';
+import { sealed } from '../../src/redis/seal.ts';
 import type { RedisStore } from '../../src/redis/store.ts';
 import { describeCacheStore } from '../contracts/cache-store.ts';
+import { published } from '../harness/engine.ts';
 import { type LeakCheck, trackLeaks } from '../harness/leaks.ts';
 import { type RedisServer, startRedis } from '../harness/redis-server.ts';
 import { eventually } from '../harness/eventually.ts';
@@ -56,7 +58,12 @@ describe('the Redis store on a live server', () => {
     const version = await put(store, 'post:1', '{"id":1}', { meta: '"tag"', loadMs: 7 });
     expect(await client.get('post:1')).toBe('{"id":1}');
     expect(await client.pttl('post:1')).toBeGreaterThan(59_000);
-    expect(await client.hgetall('{post:1}:guard')).toEqual({ version, meta: '"tag"', load_ms: '7' });
+    expect(await client.hgetall('{post:1}:guard')).toEqual({
+      version,
+      meta: expect.stringMatching(/^[0-9a-f]{8}"tag"$/),
+      load_ms: '7',
+      sum: expect.stringMatching(/^[0-9a-f]{8}$/),
+    });
     expect(version).toMatch(new RegExp(`^${/run_id:(\w+)/.exec(await client.info('server'))?.[1]}\\.`));
     expect(await client.pttl('{post:1}:guard')).toBeGreaterThanOrEqual(await client.pttl('post:1'));
   });
@@ -71,6 +78,7 @@ describe('the Redis store on a live server', () => {
     expect(Object.keys(await client.hgetall('energex:fences')).toSorted()).toEqual([
       'epoch',
       'opens_at',
+      'position',
       'run',
       'tidied_at',
     ]);
@@ -116,6 +124,102 @@ describe('the Redis store on a live server', () => {
     await expect(store.validate('post:2')).rejects.toThrow(/WRONGTYPE/);
     await expect(store.acquire('post:2', 100)).rejects.toBeInstanceOf(StoreUnavailable);
     expect((await store.acquire('post:1', 100)).kind).toBe('lease');
+    // Who misses there takes it away.
+    expect((await store.acquire('post:2', 100)).kind).toBe('lease');
+  });
+
+  test('a writer takes away what stands in the place of a guard', async () => {
+    await client.rpush('{post:1}:guard', 'a list');
+    await store.fence(['post:1'], 'writer', 1_000);
+    await client.set('{post:1}:guard', 'a text');
+    await store.release(['post:1'], 'writer');
+    await put(store, 'post:1', 'v');
+    expect((await store.read('post:1'))?.value.toString()).toBe('v');
+  });
+
+  describe('what is not what was stored is taken away, and told', () => {
+    const damages: readonly (readonly [string, () => Promise<unknown>])[] = [
+      ['other bytes', () => client.set('post:1', 'V', 'KEEPTTL')],
+      ['bytes cut off', () => client.set('post:1', '', 'KEEPTTL')],
+      ['another entity tag', () => client.hset('{post:1}:guard', 'meta', '00000000tag')],
+      ['a header more', () => client.hset('{post:1}:guard', 'meta', 'x\r\nset-cookie: y')],
+      ['a header more, with its checksum', () => sealAnew('x\r\nset-cookie: y')],
+      ['nothing beside it', () => client.hdel('{post:1}:guard', 'meta')],
+      ['no checksum', () => client.hdel('{post:1}:guard', 'sum')],
+      ['another time that it took', () => client.hset('{post:1}:guard', 'load_ms', 'x')],
+      ['the whole of another key', () => copyAll('post:2', 'post:1')],
+    ];
+    const sealAnew = async (meta: string): Promise<void> => {
+      const version = (await client.hget('{post:1}:guard', 'version')) ?? '';
+      const place = { guard: '{post:1}:guard', suffix: '' };
+      await client.hset('{post:1}:guard', 'meta', sealed(place, version, { meta, loadMs: 1 }), 'load_ms', '1');
+    };
+    const copyAll = async (from: string, to: string): Promise<void> => {
+      await client.copy(from, to, 'REPLACE');
+      await client.copy(`{${from}}:guard`, `{${to}}:guard`, 'REPLACE');
+    };
+    const readAlone = (): Promise<Found> => store.read('post:1').then((entry) => entry ?? 'absent');
+    const readMany = async (): Promise<Found> => {
+      let found: Found = 'unanswered';
+      await store.readAll(['post:1'], (_, told) => {
+        found = told;
+      });
+      return found;
+    };
+
+    test.each(
+      damages.flatMap(([what, damage]) =>
+        [readAlone, readMany].map((read) => [what, read.name, damage, read] as const),
+      ),
+    )('%s, by %s', async (what, _, damage, read) => {
+      await put(store, 'post:1', 'v');
+      await put(store, 'post:2', 'w');
+      await damage();
+      const events = await published(async () => expect(await read()).toBe('absent'));
+      // No bytes are no value, for a script.
+      if (what !== 'bytes cut off') expect(events).toContainEqual({ type: 'damage', key: 'post:1' });
+      expect((await store.acquire('post:1', 100)).kind).toBe('lease');
+      expect((await store.read('post:2'))?.value.toString()).toBe('w');
+    });
+
+    test.each(damages)('%s, by who wants a lease', async (_, damage) => {
+      await put(store, 'post:1', 'v');
+      await put(store, 'post:2', 'w');
+      await damage();
+      expect((await store.acquire('post:1', 100)).kind).toBe('lease');
+    });
+
+    test('a version without bytes, by who puts it together', async () => {
+      const lease = await store.acquire('posts:all', 5_000);
+      const token = lease.kind === 'lease' ? lease.token : '';
+      await store.fill('posts:all', token, { value: null, meta: 'segments', ttlMs: 60_000, loadMs: 1 });
+      expect((await store.acquire('posts:all', 100, { composes: true })).kind).toBe('version');
+      await client.hset('{posts:all}:guard', 'meta', '00000000others');
+      expect((await store.acquire('posts:all', 100, { composes: true })).kind).toBe('lease');
+    });
+
+    test('whoever damages it again and again does not keep a reader busy', async () => {
+      await put(store, 'post:1', 'v');
+      const damage = (): Promise<unknown> => client.set('post:1', 'V', 'KEEPTTL');
+      await damage();
+      const release = store.release.bind(store);
+      const released = jest.spyOn(store, 'release').mockImplementation(async (...args) => {
+        await release(...args);
+        await put(store, 'post:1', 'v');
+        await damage();
+      });
+      expect((await store.acquire('post:1', 100)).kind).toBe('bypass');
+      released.mockRestore();
+    });
+  });
+
+  test('a foreign type that comes between lease and fill makes the store unavailable for that key', async () => {
+    const lease = await store.acquire('post:1', 5_000);
+    await client.multi().del('{post:1}:guard').rpush('{post:1}:guard', 'a list').exec();
+    const value = { value: Buffer.from('v'), meta: '', ttlMs: 60_000, loadMs: 1 };
+    const fill = store.fill('post:1', lease.kind === 'lease' ? lease.token : '', value);
+    await expect(fill).rejects.toThrow(/WRONGTYPE/);
+    expect((await store.acquire('post:1', 100)).kind).toBe('lease');
   });
 
   test('leases and fills of one turn are one script each, and a foreign type at one place is no concern of the others', async () => {
@@ -142,7 +246,8 @@ describe('the Redis store on a live server', () => {
     expect(filled).toMatchObject([
       stored,
       { status: 'fulfilled', value: { stored: false, reason: 'lease-lost' } },
-      { status: 'rejected', reason: expect.any(StoreUnavailable) },
+      // What was in its place is gone by now, and nobody has a lease.
+      { status: 'fulfilled', value: { stored: false, reason: 'lease-lost' } },
       stored,
       stored,
     ]);
@@ -175,13 +280,13 @@ describe('the Redis store on a live server', () => {
 
   test('the parts of a name have a bound: past it the guard starts anew', async () => {
     const fields: number[] = [];
-    for (let limit = 0; limit < 520; limit += 1) {
+    for (let limit = 0; limit < 540; limit += 1) {
       await put(store, `posts:all#limit=${limit}`, 'page');
       fields.push(await client.hlen('{posts:all}:guard'));
     }
-    expect(Math.max(...fields)).toBeLessThanOrEqual(1_503);
+    expect(Math.max(...fields)).toBeLessThanOrEqual(2_003);
     expect(fields.at(-1)).toBeLessThan(200);
-    expect((await store.read('posts:all#limit=519'))?.value.toString()).toBe('page');
+    expect((await store.read('posts:all#limit=539'))?.value.toString()).toBe('page');
   });
 
   test('a server that is full or read-only is unavailable for fills, and serves what it has', async () => {

@@ -64,6 +64,16 @@ describe('defining a resource', () => {
     expect(() => defineResource({ ...notes, columns: { id: identifier(), title: text({}) } })).toThrow(message);
   });
 
+  test('refuses owners of whom no column tells, and names that are no names', () => {
+    const owners = { table: 'users', role: 'role', administrator: 'admin' };
+    expect(() => defineResource({ ...notes, owners })).toThrow(
+      'Resource notes: "owners" tells whose rows they are, but no "owner" says by which column',
+    );
+    for (const wrong of [{ table: 'users u' }, { role: 'role;' }]) {
+      expect(() => defineResource({ ...notes, owner: 'id', owners: { ...owners, ...wrong } })).toThrow('must match');
+    }
+  });
+
   test('refuses an owner and an embedding that name no column', () => {
     expect(() => defineResource({ ...notes, owner: 'user_id' })).toThrow(
       'Resource notes: owner names "user_id", which is none of its columns',

@@ -22,6 +22,7 @@ describe.each(databases.map(({ name, open }) => [name, open] as const))('a long 
     database = new Proxy(own.database, {
       get: (target, name) => {
         if (name === 'query') return query;
+        if (name === 'load') return load;
         const member: unknown = Reflect.get(target, name);
         return typeof member === 'function' ? member.bind(target) : member;
       },
@@ -41,6 +42,8 @@ describe.each(databases.map(({ name, open }) => [name, open] as const))('a long 
     asked.push({ sql, rows: rows.length });
     return rows;
   }
+
+  const load: Database['load'] = async (sql, params) => ({ rows: await query(sql, params) });
 
   async function add(rows: readonly { id: number | string; at: string | null }[]): Promise<void> {
     const { integer } = own.database.dialect;

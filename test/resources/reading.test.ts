@@ -8,7 +8,7 @@ import { encodeCursor } from '../../src/resources/cursor.ts';
 import { toBuffer } from '../../src/cache/rope.ts';
 import { posts } from '../../src/resources/posts/posts.ts';
 import { defineResource } from '../../src/resources/resource.ts';
-import type { Answer } from '../../src/cache/read-through.ts';
+import type { Answer } from '../../src/cache/answer.ts';
 import { databases, type OwnDatabase } from '../harness/databases.ts';
 import { addPost, openResource, prepareTables } from '../harness/resources.ts';
 
@@ -18,7 +18,8 @@ const bound = (database: Database): Database => ({
   origin: database.origin,
   query: (sql, params) => database.query(sql, params),
   execute: (sql, params) => database.execute(sql, params),
-  transaction: (work, opening) => database.transaction(work, opening),
+  transaction: (work, options) => database.transaction(work, options),
+  load: (sql, params, since) => database.load(sql, params, since),
   ping: () => database.ping(),
   close: () => database.close(),
 });
@@ -62,9 +63,9 @@ describe.each(databases.map(({ name, open }) => [name, open] as const))('reading
     const queried: number[] = [];
     const counting = openResource({
       ...bound(database),
-      query: async (sql, params = []) => {
+      load: async (sql, params) => {
         queried.push(params.length);
-        return await database.query(sql, params);
+        return await database.load(sql, params);
       },
     });
     const wanted = [...ids, '18446744073709551615', '9007199254740993'];

@@ -7,7 +7,7 @@ import { SqliteDatabase } from '../../src/database/sqlite.ts';
 import { entityTag } from '../../src/resources/meta.ts';
 import { dial, lockIsAwaited, nameOf, openMysql, openOn } from '../harness/databases.ts';
 import { type LeakCheck, trackLeaks } from '../harness/leaks.ts';
-import { addPost, always, openResource, prepareTables } from '../harness/resources.ts';
+import { addPost, addUser, always, openResource, prepareTables } from '../harness/resources.ts';
 import { sharedDatabases } from '../harness/shared-servers.ts';
 import { startProxy, type TcpProxy } from '../harness/tcp-proxy.ts';
 
@@ -45,6 +45,22 @@ describe.each(sharedDatabases().map((server) => [nameOf(server), server] as cons
     });
 
     const read = async (id: string): Promise<string> => (await opened.reader.readItem(id)).value.toString();
+
+    test.each(['change', 'delete'])('to %s: whose row it is, is asked of the locked row', async (action) => {
+      const id = await addPost(own.database, userId, 'old');
+      const heir = await addUser(own.database, `Heir to ${action}`);
+      await rival.query('START TRANSACTION');
+      await rival.query('UPDATE posts SET user_id = ? WHERE id = ?', [heir, id]);
+      const writing =
+        action === 'change'
+          ? opened.writer.update(id, { title: 'still mine' }, always, userId)
+          : opened.writer.remove(id, undefined, always, userId);
+      const failing = writing.catch((error: unknown) => error);
+      await lockIsAwaited(rival);
+      await rival.query('COMMIT');
+      expect(await failing).toMatchObject({ code: 'NOT_OWNER' });
+      expect(await own.database.query('SELECT title FROM posts WHERE id = ?', [id])).toEqual([['old']]);
+    });
 
     test('an update waits for another transaction, and its precondition sees what that one committed', async () => {
       const id = await addPost(own.database, userId, 'old');

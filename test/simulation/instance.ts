@@ -3,7 +3,9 @@ import type { Composition } from '../../src/cache/composition.ts';
 import type { FastReader } from '../../src/cache/held-reads.ts';
 import type { Key, KeyName } from '../../src/cache/key.ts';
 import type { Outbox } from '../../src/cache/outbox.ts';
-import type { Answer, Loaded } from '../../src/cache/read-through.ts';
+import type { Answer } from '../../src/cache/answer.ts';
+import type { Loaded } from '../../src/cache/read-through.ts';
+import type { Since } from '../../src/cache/store.ts';
 import {
   barrierOpening,
   claimRun,
@@ -19,7 +21,7 @@ import type { ClaimPort } from '../../src/redis/claim.ts';
 import type { RedisStoreOptions } from '../../src/redis/store.ts';
 import { itemKey, list, namesAffectedBy, segmentKey, valueOf } from './data.ts';
 import type { DatabaseService } from './database/service.ts';
-import { SimulatedDatabase } from './database/simulated-database.ts';
+import { type DatabaseOptions, SimulatedDatabase } from './database/simulated-database.ts';
 import { statements } from './database/statements.ts';
 import { describeCommand } from './describe-command.ts';
 import { Host } from './host.ts';
@@ -56,6 +58,9 @@ export class Instance {
       delayMs: scenario.databaseDelayMs,
       deadlocks: scenario.deadlocks,
       slowCommits: scenario.slowCommits,
+      replicas: scenario.replicas,
+      onLoad: surroundings.onLoad,
+      position: () => database.position,
       valueOf,
       onConnect: () => undefined,
     });
@@ -144,7 +149,7 @@ export class Instance {
 
   /** As the HTTP server does it, whose log of requests is off on some instances: the short way first. */
   #readEitherWay(key: Key): Promise<Answer> {
-    const load = (): Promise<Loaded> => this.#load(key);
+    const load = (since?: Since): Promise<Loaded> => this.#load(key, since);
     const composition = key === list && this.#surroundings.scenario.composed ? this.#composition : undefined;
     if (this.host.random.chance(0.5)) return this.cache.read(key, load, composition);
     const { promise, resolve } = Promise.withResolvers<Answer>();
@@ -158,10 +163,10 @@ export class Instance {
     return promise;
   }
 
-  async #load(key: Key): Promise<Loaded> {
-    const [[value] = []] = await this.database.query(statements.read, [key]);
-    const text = String(value);
-    return { value: Buffer.from(text), meta: metaOf(text), ttlMs: this.#surroundings.ttlMs() };
+  async #load(key: Key, since: Since | undefined): Promise<Loaded> {
+    const { rows, position } = await this.database.load(statements.read, [key], since);
+    const text = String(rows[0]?.[0]);
+    return { value: Buffer.from(text), meta: metaOf(text), ttlMs: this.#surroundings.ttlMs(), position };
   }
 
   /** As `src/resources/writer.ts` does it: `change` says what the row is to be, `undefined` for no change. */
@@ -169,27 +174,30 @@ export class Instance {
     row: string,
     change: (before: string | null) => string | null | undefined,
   ): Promise<string | null | undefined> {
-    return await this.cache.write((beforeCommit) =>
-      this.database.transaction(async (transaction, opened) => {
-        const claim = await holdBarrier(transaction, this.database.dialect, opened);
-        const inUse = this.#surroundings.flags.trustsUnsettledClaim ? claim.run : storeInUse(claim);
-        const [[before] = []] = await transaction.query(statements.lock, [row]);
-        const created = before === null;
-        const after = change(created ? null : String(before));
-        if (after === undefined) return undefined;
-        await transaction.execute(statements.write, [row, after, this.host.name]);
-        const names = namesAffectedBy(row);
-        const forgets = this.#surroundings.flags.forgetsNegativeEntry && created;
-        const forgotten = forgets
-          ? itemKey(row)
-          : this.#surroundings.flags.forgetsSegment
-            ? segmentKey(row)
-            : undefined;
-        const affected = names.filter((name) => name !== forgotten);
-        await beforeCommit(affected, (missed) => recordNames(transaction, missed), inUse);
-        this.#surroundings.onFenced(this);
-        return after;
-      }, barrierOpening(this.database.dialect)),
+    return await this.cache.write((beforeCommit, committedAt) =>
+      this.database.transaction(
+        async (transaction, opened) => {
+          const claim = await holdBarrier(transaction, this.database.dialect, opened);
+          const inUse = this.#surroundings.flags.trustsUnsettledClaim ? claim.run : storeInUse(claim);
+          const [[before] = []] = await transaction.query(statements.lock, [row]);
+          const created = before === null;
+          const after = change(created ? null : String(before));
+          if (after === undefined) return undefined;
+          await transaction.execute(statements.write, [row, after, this.host.name]);
+          const names = namesAffectedBy(row);
+          const forgets = this.#surroundings.flags.forgetsNegativeEntry && created;
+          const forgotten = forgets
+            ? itemKey(row)
+            : this.#surroundings.flags.forgetsSegment
+              ? segmentKey(row)
+              : undefined;
+          const affected = names.filter((name) => name !== forgotten);
+          await beforeCommit(affected, (missed) => recordNames(transaction, missed), inUse);
+          this.#surroundings.onFenced(this);
+          return after;
+        },
+        { opening: barrierOpening(this.database.dialect), committedAt },
+      ),
     );
   }
 
@@ -226,6 +234,7 @@ export interface Surroundings {
   readonly flags: Flags;
   readonly log: (line: () => string) => void;
   readonly ttlMs: () => number;
+  readonly onLoad: DatabaseOptions['onLoad'];
   /** The moment before a COMMIT, when most can go wrong. */
   readonly onFenced: (instance: Instance) => void;
 }

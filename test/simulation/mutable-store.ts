@@ -1,6 +1,16 @@
 import type { Key, KeyName } from '../../src/cache/key.ts';
-import type { Acquired, AcquireOptions, Entry, Fill, Filled, Found, VersionClaim } from '../../src/cache/store.ts';
+import type {
+  Acquired,
+  AcquireOptions,
+  Commit,
+  Entry,
+  Fill,
+  Filled,
+  Found,
+  VersionClaim,
+} from '../../src/cache/store.ts';
 import type { RedisLink } from '../../src/redis/link.ts';
+import { sumOf } from '../../src/redis/seal.ts';
 import { RedisStore, type RedisStoreOptions } from '../../src/redis/store.ts';
 import { segmentPrefix } from './data.ts';
 import type { Flags } from './mutation.ts';
@@ -36,7 +46,9 @@ export class MutableStore extends RedisStore {
   override async acquire(key: Key, leaseMs: number, options?: AcquireOptions): Promise<Acquired> {
     const acquired = await super.acquire(key, leaseMs, options);
     if (acquired.kind === 'version' && this.#flags.trustsComposed) this.#answered.set(key, acquired.entry.version);
-    return acquired;
+    if (acquired.kind !== 'lease' || !this.#flags.positionsOfAnyClaim) return acquired;
+    const position = /[^.?]+ \d+$/.exec(acquired.since.mark)?.[0];
+    return { ...acquired, since: { ...acquired.since, position } };
   }
 
   override async confirm(
@@ -67,14 +79,17 @@ export class MutableStore extends RedisStore {
     return fill.value === null && this.#flags.trustsTorn ? { stored: true } : filled;
   }
 
-  override async release(names: readonly KeyName[], token: string): Promise<void> {
-    const released = super.release(names, token);
+  override async release(names: readonly KeyName[], token: string, committed?: Commit): Promise<void> {
+    const released = super.release(names, token, committed);
     if (this.#flags.acknowledgesBeforeRelease) released.catch(() => undefined);
     else await released;
   }
 }
 
-/** A mutation: the value is read first, then its version, and nobody looks whether that was the version before. */
+/**
+ * A mutation: the value is read first, then its version, and nobody looks whether that was the version before. The checksum, which
+ * would tell as well, is made to fit.
+ */
 export function withValueBeforeVersion(link: RedisLink): RedisLink {
   return {
     get runId() {
@@ -89,8 +104,11 @@ export function withValueBeforeVersion(link: RedisLink): RedisLink {
         return await link.send(deadlineMs, commands);
       }
       const [bytes = null, left = null, fields = null] = await link.send(deadlineMs, [value, ttl, version]);
-      const first = Array.isArray(fields) ? fields[0] : null;
-      return [fields, bytes, left, first];
+      if (!Array.isArray(fields) || !Buffer.isBuffer(bytes)) return [fields, bytes, left, null];
+      const [first = null, meta = null, loadMs = null] = fields;
+      const place = { guard: String(version[1]), suffix: String(version[2]).slice('version'.length) };
+      const sum = Buffer.from(sumOf(place, String(first), bytes));
+      return [[first, meta, loadMs, sum], bytes, left, first];
     },
   };
 }

@@ -37,6 +37,8 @@ export interface Flags {
   readonly trustsComposed: boolean;
   readonly looksOnce: boolean;
   readonly forgetsSegment: boolean;
+  readonly replicasUnasked: boolean;
+  readonly positionsOfAnyClaim: boolean;
 }
 
 export const noFlags: Flags = {
@@ -59,6 +61,8 @@ export const noFlags: Flags = {
   trustsComposed: false,
   looksOnce: false,
   forgetsSegment: false,
+  replicasUnasked: false,
+  positionsOfAnyClaim: false,
 };
 
 const rewrites = new WeakMap<Mutation, (script: string) => string>();

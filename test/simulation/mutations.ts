@@ -4,6 +4,8 @@ import type { FaultKind, Scenario } from './scenario.ts';
 const busy: Partial<Scenario> = { requests: 60, writes: 0.3, gapMs: 3, ttlMs: 60_000 };
 /** Loads and commits that take long beside the steps on Redis. */
 const slowDatabase: Partial<Scenario> = { ...busy, databaseDelayMs: 5, redisDelayMs: 0.2, slowCommits: 0.4, gapMs: 20 };
+/** Loads that replicas answer, which lag behind the last write. */
+const replicated: Partial<Scenario> = { ...busy, replicas: 2, databaseDelayMs: 0.2, composed: false, auditShare: 0 };
 const faulty = (...faults: FaultKind[]): Partial<Scenario> => ({ ...busy, faults, mostFaults: 6 });
 
 /**
@@ -61,6 +63,7 @@ export const mutations: readonly Mutation[] = [
   },
   { name: 'no late join', flags: { lateJoin: true }, scenario: busy },
   {
+    // A checksum tells a value of another version too; it is taken out as well.
     name: 'version before value',
     flags: { valueBeforeVersion: true },
     scenario: {
@@ -117,7 +120,7 @@ export const mutations: readonly Mutation[] = [
     scripts: [
       {
         file: 'prelude',
-        find: 'local settled = not lost and tonumber(opens_at) <= now',
+        find: 'local settled = not lost and opens_at <= now',
         replace: 'local settled = true',
       },
     ],
@@ -156,6 +159,49 @@ export const mutations: readonly Mutation[] = [
     name: 'release before acknowledgement',
     flags: { acknowledgesBeforeRelease: true },
     scenario: { ...busy, outsideWrites: true },
+  },
+  { name: 'wait for a replica', flags: { replicasUnasked: true }, scenario: replicated },
+  {
+    name: 'position of a release',
+    scripts: [{ file: 'release', find: 'advance(ARGV[5], ARGV[4])', replace: '' }],
+    scenario: replicated,
+  },
+  {
+    name: 'release of a commit whose position is not known',
+    scripts: [
+      {
+        file: 'release',
+        find: "if ARGV[5] == '?' then\n  keep_position('?' .. ARGV[4])",
+        replace: "if ARGV[5] == '?' then",
+      },
+    ],
+    scenario: {
+      ...replicated,
+      outsideWrites: true,
+      writes: 0.5,
+      requests: 120,
+      gapMs: 10,
+      databaseDelayMs: 1,
+      faults: [],
+      ttlMs: 60_000,
+    },
+  },
+  {
+    name: 'position behind a fence that ran out',
+    scripts: [
+      { file: 'prelude', find: 'if tonumber(deadline) <= now and token ~= own then', replace: 'if false then' },
+    ],
+    scenario: { ...replicated, ...faulty('crash'), gapMs: 100, requests: 200, mostFaults: 40 },
+  },
+  {
+    name: 'mark of what was not known',
+    scripts: [{ file: 'fill', find: "if found ~= '' and position == mark then", replace: "if found ~= '' then" }],
+    scenario: { ...replicated, writes: 0.5, requests: 120, databaseDelayMs: 5, redisDelayMs: 0.2, ttlMs: 20 },
+  },
+  {
+    name: 'position of another claim',
+    flags: { positionsOfAnyClaim: true },
+    scenario: { ...replicated, ...faulty('redis left'), mostFaults: 14, gapMs: 60, requests: 120, redisDelayMs: 0.2 },
   },
 ];
 

@@ -15,7 +15,16 @@ export class Outsider {
   constructor(world: World) {
     this.#world = world;
     const host = new Host(outsider, world.timeline, world.random);
-    const calm = { delayMs: 1, deadlocks: 0, slowCommits: 0, valueOf, onConnect: () => undefined };
+    const calm = {
+      delayMs: 1,
+      deadlocks: 0,
+      slowCommits: 0,
+      valueOf,
+      replicas: 0,
+      onLoad: () => undefined,
+      position: () => '',
+      onConnect: () => undefined,
+    };
     this.#database = new SimulatedDatabase(host, world.database, { ...limits, ...calm });
   }
 

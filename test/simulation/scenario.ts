@@ -22,6 +22,8 @@ export interface Scenario {
   readonly mostFaults: number;
   /** Whether the list is put together from segments. */
   readonly composed: boolean;
+  /** How many replicas answer loads. */
+  readonly replicas: number;
 }
 
 export const faultKinds = [
@@ -69,6 +71,7 @@ export function drawScenario(seed: number): Scenario {
     faults: calm ? [] : failover ? [...usual, 'database failover', 'database failover'] : usual,
     mostFaults: calm ? 0 : 1 + random.below(8),
     composed: random.chance(0.6),
+    replicas: random.pick([0, 1, 2]),
   };
 }
 

@@ -2,13 +2,14 @@ import type { Segment, SegmentSource, Together } from '../../src/cache/compositi
 import type { Key } from '../../src/cache/key.ts';
 import type { Loaded } from '../../src/cache/read-through.ts';
 import { Rope, toBuffer } from '../../src/cache/rope.ts';
-import type { Queryable } from '../../src/database/database.ts';
+import type { Since } from '../../src/cache/store.ts';
+import type { Database } from '../../src/database/database.ts';
 import { list, rows, rowsThere, segmentKey } from './data.ts';
 import { statements } from './database/statements.ts';
 
 /** The list of all rows, a segment for each. */
 export class SimulatedList implements SegmentSource {
-  readonly #database: Pick<Queryable, 'query'>;
+  readonly #database: Pick<Database, 'load'>;
   readonly #ttlMs: () => number;
   readonly #looksOnce: (blind: boolean) => void;
   readonly #trustsMeta: boolean;
@@ -19,7 +20,7 @@ export class SimulatedList implements SegmentSource {
    * together for a version is given its meta unseen.
    */
   constructor(
-    database: Pick<Queryable, 'query'>,
+    database: Pick<Database, 'load'>,
     ttlMs: () => number,
     { looksOnce, trustsMeta }: { looksOnce: (blind: boolean) => void; trustsMeta: boolean },
   ) {
@@ -38,8 +39,9 @@ export class SimulatedList implements SegmentSource {
     return keysIn(meta);
   }
 
-  async loadSegment(key: Key): Promise<Loaded> {
-    return { ...toSegment(await this.#read(key)), ttlMs: this.#ttlMs(), expiresTogether: true };
+  async loadSegment(key: Key, since?: Since): Promise<Loaded> {
+    const { text, position } = await this.#load(key, since);
+    return { ...toSegment(text), ttlMs: this.#ttlMs(), expiresTogether: true, position };
   }
 
   async loadTogether(keys: readonly Key[]): Promise<Together> {
@@ -49,9 +51,9 @@ export class SimulatedList implements SegmentSource {
     return { keys: keysIn(text), loaded: new Map(keys.map((key) => [key, toSegment(there.get(key) ?? '')])) };
   }
 
-  async loadWhole(): Promise<Loaded> {
-    const text = await this.#read(list);
-    return { value: Buffer.from(text), meta: metaOf(text), ttlMs: this.#ttlMs() };
+  async loadWhole(since?: Since): Promise<Loaded> {
+    const { text, position } = await this.#load(list, since);
+    return { value: Buffer.from(text), meta: metaOf(text), ttlMs: this.#ttlMs(), position };
   }
 
   join(_keys: readonly Key[], segments: readonly Segment[]): Loaded {
@@ -64,8 +66,12 @@ export class SimulatedList implements SegmentSource {
   }
 
   async #read(what: string): Promise<string> {
-    const [[value] = []] = await this.#database.query(statements.read, [what]);
-    return String(value);
+    return (await this.#load(what)).text;
+  }
+
+  async #load(what: string, since?: Since): Promise<{ text: string; position: string | undefined }> {
+    const { rows, position } = await this.#database.load(statements.read, [what], since);
+    return { text: String(rows[0]?.[0]), position };
   }
 }
 

@@ -59,6 +59,7 @@ export class World {
     });
     this.database = new DatabaseService(this.timeline, initially, {
       sameOrigin: this.flags.sameOrigin,
+      replicasUnasked: this.flags.replicasUnasked,
       onCommit: (report) => {
         this.oracle.committed(report);
         const { changed, recorded, before, after } = report;
@@ -167,6 +168,7 @@ export class World {
       log: (line) => this.log(line),
       ttlMs: () => this.ttlMs,
       onFenced: (fenced) => this.#ambush(fenced),
+      onLoad: (answer) => this.tally.count(`load: ${answer}`),
     });
     this.instances.push(instance);
     this.log(() => `${instance.host.name} starts`);

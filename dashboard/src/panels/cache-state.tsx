@@ -35,6 +35,7 @@ function holdings(usage: Usage | undefined): [string, string][] {
   return [
     ['In memory', `${formatBytes(memory?.bytes)} of ${formatBytes(memory?.limitBytes)}`],
     ['Entries in memory', formatCount(memory?.keys)],
+    ['Evicted from memory', formatCount(memory?.evictions)],
     [
       'In Redis',
       `${formatBytes(store?.bytes)}${store === undefined || store.limitBytes === 0 ? '' : ` of ${formatBytes(store.limitBytes)}`}`,

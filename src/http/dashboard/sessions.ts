@@ -1,33 +1,35 @@
-import { createHmac, hash, timingSafeEqual } from 'node:crypto';
+import { createHmac } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import { CatalogueError } from '../../errors.ts';
+import { isOneOf, type Secrets } from '../secrets.ts';
 
 /**
  * Who may use the dashboard: everybody where there is no secret, else who has given it. A session is a signed time, so that all
- * instances know it and none has to remember it; another secret ends all of them.
+ * instances know it and none has to remember it; it ends when the secret that signed it is no longer accepted.
  */
 export class Sessions {
-  readonly #secret: string | undefined;
+  readonly #secrets: Secrets;
   readonly #now: () => number;
   /** Wrong secrets by address. */
   readonly #failures: LRUCache<string, number>;
 
   /** `now` is in milliseconds since 1970. */
-  constructor(secret: string | undefined, now: () => number) {
-    this.#secret = secret;
+  constructor(secrets: Secrets, now: () => number) {
+    this.#secrets = secrets;
     this.#now = now;
     this.#failures = new LRUCache({ max: mostAddresses, ttl: forgetFailuresMs, ttlResolution: 0, perf: { now } });
   }
 
   get loginNeeded(): boolean {
-    return this.#secret !== undefined;
+    return this.#secrets.length > 0;
   }
 
   /** What the browser keeps. Throws `LOGIN_FAILED`, and `TOO_MANY_LOGINS` for an address that has guessed too often. */
   open(given: string, address: string): { readonly token: string; readonly maxAgeS: number } {
     const failures = this.#failures.get(address) ?? 0;
     if (failures >= mostFailures) throw new CatalogueError('TOO_MANY_LOGINS');
-    if (this.#secret === undefined || !isSame(given, this.#secret)) {
+    const [current] = this.#secrets;
+    if (current === undefined || !isOneOf(given, this.#secrets)) {
       // Counted from the first one on: guessing on does not make the pause longer for others behind the same address.
       const ttl = failures === 0 ? forgetFailuresMs : this.#failures.getRemainingTTL(address);
       this.#failures.set(address, failures + 1, { ttl: Math.max(1, ttl) });
@@ -35,14 +37,15 @@ export class Sessions {
     }
     this.#failures.delete(address);
     const expires = Math.floor(this.#now() / 1000) + sessionS;
-    return { token: `${expires}.${sign(this.#secret, expires)}`, maxAgeS: sessionS };
+    return { token: `${expires}.${sign(current, expires)}`, maxAgeS: sessionS };
   }
 
   /** Whether a request with this token may go on. */
   admits(token: string | undefined): boolean {
-    if (this.#secret === undefined) return true;
+    if (this.#secrets.length === 0) return true;
     const [, expires = '', signature = ''] = /^(\d{1,12})\.([\w-]{43})$/.exec(token ?? '') ?? [];
-    return Number(expires) * 1000 > this.#now() && isSame(signature, sign(this.#secret, Number(expires)));
+    const signatures = this.#secrets.map((secret) => sign(secret, Number(expires)));
+    return Number(expires) * 1000 > this.#now() && isOneOf(signature, signatures);
   }
 }
 
@@ -53,9 +56,4 @@ const mostAddresses = 10_000;
 
 function sign(secret: string, expires: number): string {
   return createHmac('sha256', secret).update(`dashboard ${expires}`).digest('base64url');
-}
-
-/** Digests have one length whatever was sent, so the time of the comparison tells nothing. */
-function isSame(one: string, other: string): boolean {
-  return timingSafeEqual(hash('sha256', one, 'buffer'), hash('sha256', other, 'buffer'));
 }

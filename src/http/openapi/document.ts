@@ -1,13 +1,29 @@
 import { catalogue, CatalogueError, type ErrorCode } from '../../errors.ts';
 import type { Resource } from '../../resources/resource.ts';
+import type { Writes } from '../body-schemas.ts';
 import { problemType, statusOf, toProblem } from '../problem.ts';
 import { type Answer, answerHeaders, type Exchange, type Operation, type Parameter } from './operation.ts';
 import { resourceOperations, resourceSchemas } from './resource-operations.ts';
 import { serviceOperations, serviceSchemas } from './service-operations.ts';
 
 /** All that can be asked over HTTP. */
-export function operationsOf(resources: readonly Resource[]): Operation[] {
-  return [...resources.flatMap(resourceOperations), ...serviceOperations];
+export function operationsOf(resources: readonly Resource[], writes: Writes = 'open'): Operation[] {
+  const own = resources.flatMap((resource) => resourceOperations(resource, writes));
+  return [...(writes === 'open' ? own : own.map(guarded)), ...serviceOperations];
+}
+
+/** As it is where tokens say who asks. */
+function guarded(operation: Operation): Operation {
+  if (operation.method === 'get') return operation;
+  const { problems } = operation;
+  const own = problems.includes('NOT_OWNER') || operation.method === 'post' ? [] : (['NOT_OWNER'] as const);
+  const missing = { name: 'withoutToken', isForbidden: true, answer: new CatalogueError('TOKEN_MISSING') };
+  return {
+    ...operation,
+    needsToken: true,
+    problems: ['TOKEN_MISSING', 'TOKEN_INVALID', 'USER_UNKNOWN', ...own, 'TOKEN_KEYS_UNAVAILABLE', ...problems],
+    exchanges: [...operation.exchanges, { ...operation.exchanges[0], ...missing }],
+  };
 }
 
 /**
@@ -15,9 +31,9 @@ export function operationsOf(resources: readonly Resource[]): Operation[] {
  *
  * The schemas of bodies are those that check them. Their keywords beyond JSON Schema are annotations to others.
  */
-export function describeHttp(resources: readonly Resource[], version: string): object {
+export function describeHttp(resources: readonly Resource[], version: string, writes: Writes = 'open'): object {
   const paths: Record<string, Record<string, object>> = {};
-  for (const operation of operationsOf(resources)) {
+  for (const operation of operationsOf(resources, writes)) {
     const path = (paths[operation.path] ??= {});
     path[operation.method] = operationObject(operation);
   }
@@ -32,7 +48,7 @@ export function describeHttp(resources: readonly Resource[], version: string): o
     paths,
     components: {
       schemas: {
-        ...Object.assign({}, ...resources.map(resourceSchemas)),
+        ...Object.assign({}, ...resources.map((resource) => resourceSchemas(resource, writes))),
         ...serviceSchemas,
         Problem: problemSchema,
       },
@@ -45,6 +61,7 @@ export function describeHttp(resources: readonly Resource[], version: string): o
           name: 'x-internal-secret',
           description: '`REALTIME_API_SECRET`',
         },
+        ...(writes === 'open' ? {} : { userToken }),
       },
     },
   };
@@ -57,9 +74,19 @@ const introduction = [
   'Every `GET` answers `HEAD` as well. A wrong method is answered 405 with `Allow`. Every problem is',
   '`application/problem+json` (RFC 9457) with a `message` beside it. Live events are in `/asyncapi.json`.',
   '',
+  'Where requests are limited, `RateLimit-Policy` and `RateLimit` tell what one address may ask per minute and what is left,',
+  'and one request more is answered 429 with `Retry-After`.',
+  '',
   'Keywords of schemas beyond JSON Schema: `maxBytes` (bytes in UTF-8), `notBlank` (not only white space), `wellFormed`',
   '(no half of a surrogate pair), `identifier` (the id of a row: a positive integer, beyond 2^53 as a string of digits).',
 ].join('\n');
+
+const userToken = {
+  type: 'http',
+  scheme: 'bearer',
+  bearerFormat: 'JWT',
+  description: 'The token that the application gives a user who logs in; `sub` is the id of the user.',
+};
 
 /** RFC 9457, and what this service adds to it. */
 const problemSchema = {
@@ -87,13 +114,14 @@ const problemSchema = {
 };
 
 function operationObject(operation: Operation): object {
-  const { id, tag, summary, description, parameters, body, exchanges, needsSecret } = operation;
+  const { id, tag, summary, description, parameters, body, exchanges, needsSecret, needsToken } = operation;
   return {
     operationId: id,
     tags: [tag],
     summary,
     ...(description === undefined ? {} : { description }),
     ...(needsSecret === true ? { security: [{ internalSecret: [] }] } : {}),
+    ...(needsToken === true ? { security: [{ userToken: [] }] } : {}),
     ...(parameters.length === 0
       ? {}
       : { parameters: parameters.map((parameter) => parameterObject(parameter, exchanges)) }),

@@ -17,6 +17,8 @@ export interface Operation {
   readonly parameters: readonly Parameter[];
   /** The secret of `x-internal-secret` is needed. */
   readonly needsSecret?: boolean;
+  /** The token of a user is needed. */
+  readonly needsToken?: boolean;
   /** The name of a schema. */
   readonly body?: { readonly schema: string; readonly required: boolean };
   readonly answers: readonly Answer[];

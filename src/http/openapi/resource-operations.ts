@@ -4,17 +4,17 @@ import { greatestLimit, standardLimit } from '../../resources/cursor.ts';
 import { entityTag } from '../../resources/meta.ts';
 import { type Resource, writableColumns } from '../../resources/resource.ts';
 import { rowSchema } from '../../resources/row-schema.ts';
-import { bodySchema, deleteSchema } from '../body-schemas.ts';
+import { bodySchema, deleteSchema, givenColumns, type Writes } from '../body-schemas.ts';
 import { exampleRow } from './examples.ts';
 import type { Answer, Operation, Parameter, Schemas } from './operation.ts';
 
 /** The operations of one resource, from its definition alone, as `resource-routes.ts` answers them. */
-export function resourceOperations(resource: Resource): Operation[] {
-  return [list(resource), item(resource), create(resource), update(resource), remove(resource)];
+export function resourceOperations(resource: Resource, writes: Writes): Operation[] {
+  return [list(resource), item(resource), create(resource, writes), update(resource), remove(resource, writes)];
 }
 
 /** The schemas that they name. */
-export function resourceSchemas(resource: Resource): Schemas {
+export function resourceSchemas(resource: Resource, writes: Writes): Schemas {
   const { label, item: singular } = resource;
   const row = { $ref: `#/components/schemas/${label}` };
   const written = (what: string): object => ({
@@ -25,9 +25,9 @@ export function resourceSchemas(resource: Resource): Schemas {
     [label]: rowSchema(resource),
     [`${label}List`]: closed({ data: { type: 'array', items: row }, ...origin }),
     [`${label}Item`]: closed({ data: row, ...origin }),
-    [`${label}Create`]: bodySchema(resource, 'create'),
-    [`${label}Update`]: bodySchema(resource, 'update'),
-    [`${label}Delete`]: deleteSchema(resource),
+    [`${label}Create`]: bodySchema(resource, 'create', writes),
+    [`${label}Update`]: bodySchema(resource, 'update', writes),
+    [`${label}Delete`]: deleteSchema(resource, writes),
     [`${label}Created`]: closed({ ...written('created'), data: row }),
     [`${label}Updated`]: closed({ ...written('updated'), data: row }),
     [`${label}Deleted`]: closed({ ...written('deleted'), [`${singular}Id`]: Type.Integer({ minimum: 1 }) }),
@@ -108,7 +108,7 @@ function list(resource: Resource): Operation {
         headers: [...readHeaders, 'Link'],
         schema: `${label}List`,
       },
-      unchanged,
+      { ...unchanged, headers: [...readHeaders, 'Link'] },
     ],
     problems: ['INVALID_PARAMETER', ...readProblems],
     exchanges: [
@@ -160,10 +160,10 @@ function item(resource: Resource): Operation {
   };
 }
 
-function create(resource: Resource): Operation {
+function create(resource: Resource, writes: Writes): Operation {
   const { path, label, item: singular, name, columns } = resource;
   const row = exampleRow(resource);
-  const given = pick(row, writableColumns(columns, 'create'));
+  const given = pick(row, givenColumns(resource, 'create', writes));
   const fields = Object.keys(given).map((field) => ({ field, message: `${field} is required` }));
   const reason = fields.map(({ message }) => message).join('; ');
   const reference = Object.keys(given).find((column) => columns[column]?.isReference);
@@ -255,10 +255,11 @@ function update(resource: Resource): Operation {
   };
 }
 
-function remove(resource: Resource): Operation {
+function remove(resource: Resource, writes: Writes): Operation {
   const { path, label, item: singular, name, owner } = resource;
   const parameters = { id: 1 };
-  const own = owner === undefined ? {} : pick(exampleRow(resource), [owner]);
+  const claimed = writes === 'open' ? owner : undefined;
+  const own = claimed === undefined ? {} : pick(exampleRow(resource), [claimed]);
   return {
     id: `delete${label}`,
     method: 'delete',
@@ -279,14 +280,14 @@ function remove(resource: Resource): Operation {
           body: { message: `${label} deleted successfully`, [`${singular}Id`]: 1, source: 'database' },
         },
       },
-      ...(owner === undefined
+      ...(claimed === undefined
         ? []
         : [
             {
               name: 'notTheOwner',
               parameters,
-              body: { [owner]: 404 },
-              answer: new CatalogueError('NOT_OWNER', { params: { item: singular } }),
+              body: { [claimed]: 404 },
+              answer: new CatalogueError('NOT_OWNER', { params: { item: singular, action: 'delete' } }),
             },
           ]),
       { name: 'missing', parameters: { id: 404 }, body: {}, answer: notFound(resource) },
@@ -302,8 +303,9 @@ function remove(resource: Resource): Operation {
 
 const exampleTime = '2025-01-02T03:04:05.678Z';
 
-const readProblems: Operation['problems'] = ['DATABASE_UNAVAILABLE', 'DATABASE_BUSY', 'OUTGOING_FULL'];
+const readProblems: Operation['problems'] = ['RATE_LIMITED', 'DATABASE_UNAVAILABLE', 'DATABASE_BUSY', 'OUTGOING_FULL'];
 const writeProblems: Operation['problems'] = [
+  'RATE_LIMITED',
   'VALIDATION_FAILED',
   'INVALID_JSON',
   'BODY_TOO_LARGE',

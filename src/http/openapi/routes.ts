@@ -2,6 +2,7 @@ import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import type { FastifyInstance } from 'fastify';
 import type { Resource } from '../../resources/resource.ts';
+import type { Writes } from '../body-schemas.ts';
 import { refuseOtherMethods } from '../methods.ts';
 import { ownVersion } from '../../own-version.ts';
 import { describeHttp } from './document.ts';
@@ -10,8 +11,12 @@ const documentPath = '/openapi.json';
 const pagePath = '/docs';
 
 /** `GET /openapi.json`, and the same for people to browse and try: `/docs`. */
-export async function addOpenapiRoutes(app: FastifyInstance, resources: readonly Resource[]): Promise<void> {
-  const document = JSON.stringify(describeHttp(resources, ownVersion()));
+export async function addOpenapiRoutes(
+  app: FastifyInstance,
+  resources: readonly Resource[],
+  writes: Writes,
+): Promise<void> {
+  const document = JSON.stringify(describeHttp(resources, ownVersion(), writes));
   app.get(documentPath, async (_request, reply) =>
     reply.type('application/json; charset=utf-8').header('cache-control', 'no-cache').send(document),
   );

@@ -63,6 +63,7 @@ export const serviceOperations: readonly Operation[] = [
       'INVALID_JSON',
       'RESERVED_EVENT',
       'BROADCAST_FORBIDDEN',
+      'RATE_LIMITED',
       'BODY_TOO_LARGE',
       'UNSUPPORTED_MEDIA_TYPE',
     ],

@@ -87,6 +87,7 @@ function countOthers(tallies: Tallies): (event: CacheEvent) => void {
   const refreshes = tallies.numbers('energex_cache_refreshes_total').at();
   const audits = tallies.numbers('energex_cache_audits_total').at();
   const differences = tallies.numbers('energex_cache_audit_differences_total').at();
+  const damaged = tallies.numbers('energex_cache_damaged_values_total').at();
   const invalidated = countInvalidations(tallies);
   for (const reason of rejections) rejected.at(reason);
   return (event) => {
@@ -94,6 +95,7 @@ function countOthers(tallies: Tallies): (event: CacheEvent) => void {
     else if (event.type === 'fill') fills.observe(event.loadMs);
     else if (event.type === 'fill-rejected') rejected.at(event.reason).value += 1;
     else if (event.type === 'refresh') refreshes.value += 1;
+    else if (event.type === 'damage') damaged.value += 1;
     else if (event.type === 'audit') {
       audits.value += 1;
       differences.value += event.differs ? 1 : 0;

@@ -24,6 +24,11 @@ export const definitions = {
     help: 'From the arrival of a request until its answer was handed to the connection',
     labels: ['method', 'route', 'status'],
   },
+  energex_http_requests_shed_total: {
+    type: 'counter',
+    help: 'Requests that were refused because the event loop or connections to the database were late, and connections that were one too many',
+    labels: ['reason'],
+  },
   energex_cache_requests_total: {
     type: 'counter',
     help: 'Reads through the cache, by where their answer came from',
@@ -79,9 +84,19 @@ export const definitions = {
     help: 'Hits that were not what the database held; each is a fault, and was invalidated',
     labels: [],
   },
+  energex_cache_damaged_values_total: {
+    type: 'counter',
+    help: 'Values in Redis that were not what had been stored; each was taken away, and is loaded anew',
+    labels: [],
+  },
   energex_cache_memory_bytes: {
     type: 'gauge',
     help: 'What the in-process tier holds',
+    labels: [],
+  },
+  energex_cache_memory_evictions_total: {
+    type: 'counter',
+    help: 'Entries of the in-process tier that had to make room for others',
     labels: [],
   },
   energex_redis_up: {
@@ -106,6 +121,12 @@ export const definitions = {
     type: 'counter',
     help: 'Statements that failed, refused ones (constraints, deadlocks) included',
     labels: ['operation'],
+    needs: 'servers',
+  },
+  energex_mysql_replicated_loads_total: {
+    type: 'counter',
+    help: 'Loads while there are replicas, by who answered: a replica, or the primary because none had come so far (behind), or because nobody knew how far (unknown)',
+    labels: ['answer'],
     needs: 'servers',
   },
   energex_mysql_pool_connections: {

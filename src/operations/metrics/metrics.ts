@@ -5,9 +5,11 @@ import { ownVersion } from '../../own-version.ts';
 import type { Part } from '../workers.ts';
 import { countCache } from './cache.ts';
 import { countFeed } from './feed.ts';
+import { countShed } from './overload.ts';
 import { countRealtime } from './realtime.ts';
 import { countServers, type ServerStates } from './servers.ts';
 import { type Distribution, type Family, Tallies } from './tallies.ts';
+import { type Totals, totalsOf } from './totals.ts';
 import { WorkerMetrics } from './workers.ts';
 
 /**
@@ -38,14 +40,22 @@ export class Metrics {
     this.#stops.push(
       countCache(this.#tallies, resources),
       countRealtime(this.#tallies, () => sockets.connections),
+      countShed(this.#tallies),
     );
     if (servers !== undefined) this.#stops.push(countServers(this.#tallies, servers));
     if (hasFeed) this.#stops.push(countFeed(this.#tallies));
     const held = this.#tallies.numbers('energex_cache_memory_bytes').at();
+    const evicted = this.#tallies.numbers('energex_cache_memory_evictions_total').at();
     this.#tallies.beforeReading(() => {
       held.value = memory.bytes;
+      evicted.value = memory.evictions;
     });
     await this.#workers?.listen();
+  }
+
+  /** For live figures; `paths` are those of the resources. */
+  totals(paths: readonly string[]): Totals {
+    return totalsOf(this.#tallies, paths);
   }
 
   stop(): void {
@@ -80,7 +90,7 @@ export interface MetricsParts {
   /** `undefined` with the embedded default. */
   readonly servers: ServerStates | undefined;
   readonly hasFeed: boolean;
-  readonly memory: { readonly bytes: number };
+  readonly memory: { readonly bytes: number; readonly evictions: number };
   readonly sockets: { readonly connections: number };
 }
 

@@ -1,5 +1,12 @@
 import { type CommandsEvent, commandsChannel } from '../../redis/channels.ts';
-import { operations, type StatementEvent, statementsChannel } from '../../database/channels.ts';
+import {
+  type LoadAnswer,
+  loadAnswers,
+  loadsChannel,
+  operations,
+  type StatementEvent,
+  statementsChannel,
+} from '../../database/channels.ts';
 import type { Tallies } from './tallies.ts';
 
 /** What the gauges ask for when they are read. */
@@ -25,12 +32,20 @@ export function countServers(tallies: Tallies, states: ServerStates): () => void
     queries.at(operation).observe(ms);
     if (failed) errors.at(operation).value += 1;
   };
+  const loads = tallies.numbers('energex_mysql_replicated_loads_total');
+  for (const answer of loadAnswers) loads.at(answer);
+  const countLoad = (message: unknown): void => {
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+    loads.at(message as LoadAnswer).value += 1;
+  };
   lookAtStates(tallies, states);
+  loadsChannel.subscribe(countLoad);
   commandsChannel.subscribe(countCommands);
   statementsChannel.subscribe(countStatement);
   return () => {
     commandsChannel.unsubscribe(countCommands);
     statementsChannel.unsubscribe(countStatement);
+    loadsChannel.unsubscribe(countLoad);
   };
 }
 

@@ -85,6 +85,11 @@ export class Tallies {
     return family;
   }
 
+  /** The numbers of one metric as they are; none for what nobody counts. */
+  entries(name: MetricName): ReturnType<Family<Tally | Distribution>['entries']> {
+    return this.#families.get(name)?.entries() ?? [];
+  }
+
   /** For gauges whose value is looked up when it is asked for. */
   beforeReading(look: () => void): void {
     this.#beforeReading.push(look);

@@ -23,6 +23,7 @@ export const posts = defineResource({
     columns: { id: identifier(), name: text({}), email: text({}) },
   },
   owner: 'user_id',
+  owners: { table: 'users', role: 'role', administrator: 'admin' },
   events: { created: 'new_post', updated: 'post_updated', deleted: 'post_deleted' },
   examples: {
     title: 'Welcome to EnergeX',

@@ -6,6 +6,8 @@ export class DatabaseService {
   readonly #timeline: Timeline;
   readonly #options: DatabaseServiceOptions;
   readonly #past: Committed[] = [];
+  /** How far each replica has come. */
+  readonly #shown = new Map<number, number>();
   readonly #lost = new Set<() => void>();
   #origins = 1;
   #server: DatabaseServer;
@@ -47,9 +49,36 @@ export class DatabaseService {
       this.#origins += 1;
       const kept = this.#past.slice(0, Math.max(1, this.#past.length - missing));
       this.#past.length = 0;
+      this.#shown.clear();
       this.#comeBack(kept.at(-1) ?? this.#server.committed);
       this.#options.onFailOver(this.#server.committed, this.#server.origin);
     });
+  }
+
+  /** Where the log stands: its line of history, and how many commits there were. */
+  get position(): string {
+    return `${this.#server.origin} ${this.#past.length}`;
+  }
+
+  /**
+   * What a replica shows that must have come to `position`: some state between that and the newest, and never an earlier one
+   * than the same replica has shown. `undefined` when it has not come so far.
+   */
+  shownBy(
+    replica: number,
+    position: string,
+    chance: (share: number) => boolean,
+    pick: (below: number) => number,
+  ): Committed | undefined {
+    const [origin, number] = position.split(' ');
+    if (origin !== this.#server.origin) return undefined;
+    if (this.#options.replicasUnasked) return this.#past[pick(this.#past.length)];
+    const known = this.#shown.get(replica) ?? 1;
+    const reached = known + (chance(0.5) ? pick(this.#past.length - known + 1) : 0);
+    // Or it comes so far while it is waited for.
+    const shown = reached < Number(number) && chance(0.5) ? Number(number) : reached;
+    this.#shown.set(replica, shown);
+    return shown < Number(number) ? undefined : this.#past[shown - 1];
   }
 
   #stop(): void {
@@ -78,4 +107,6 @@ export interface DatabaseServiceOptions {
   readonly onFailOver: (committed: Committed, origin: string) => void;
   /** A mutation: another database cannot be told from the one before. */
   readonly sameOrigin: boolean;
+  /** A mutation: a replica answers whatever it shows. */
+  readonly replicasUnasked: boolean;
 }

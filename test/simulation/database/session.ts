@@ -39,8 +39,8 @@ export class Session {
   }
 
   /** Rejects with anything but a `Refusal` when nobody knows whether it took effect. */
-  commit(delayMs: number): Promise<void> {
-    return this.#ask<void>(this.#options.commitTimeoutMs, delayMs, (done, refuse) => {
+  commit(delayMs: number): Promise<string> {
+    return this.#ask<string>(this.#options.commitTimeoutMs, delayMs, (done, refuse) => {
       // A Galera cluster finds conflicts as late as that.
       if (this.#host.random.chance(this.#options.deadlocks)) {
         this.#transaction.rollback();
@@ -48,7 +48,7 @@ export class Session {
         return;
       }
       this.#transaction.commit();
-      done();
+      done(this.#options.position());
     });
   }
 
@@ -108,6 +108,8 @@ export class Session {
 
 export interface SessionOptions {
   readonly delayMs: number;
+  /** Where the log stands. */
+  readonly position: () => string;
   readonly statementTimeoutMs: number;
   readonly commitTimeoutMs: number;
   readonly lockWaitMs: number;

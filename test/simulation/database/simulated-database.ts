@@ -1,5 +1,17 @@
 import { OutcomeUnknown } from '../../../src/cache/write-fence.ts';
-import type { Database, Dialect, Executed, Queryable, Row, SqlValue } from '../../../src/database/database.ts';
+import type { LoadAnswer } from '../../../src/database/channels.ts';
+import type { Since } from '../../../src/cache/store.ts';
+import type {
+  Database,
+  Dialect,
+  Executed,
+  LoadedRows,
+  Queryable,
+  Row,
+  SqlValue,
+  TransactionOptions,
+  Work,
+} from '../../../src/database/database.ts';
 import type { Host } from '../host.ts';
 import type { DatabaseServer } from './server.ts';
 import type { DatabaseService } from './service.ts';
@@ -42,10 +54,40 @@ export class SimulatedDatabase implements Database {
     return (await this.#autocommit(sql, params)).executed;
   }
 
-  async transaction<T>(work: Work<T>, opening?: string): Promise<T> {
+  /** As `src/database/replicated.ts` does it, when there are replicas. */
+  async load(sql: string, params: readonly SqlValue[], since?: Since): Promise<LoadedRows> {
+    if (since === undefined || this.#options.replicas === 0) return { rows: await this.query(sql, params) };
+    if (since.position === undefined) {
+      this.#options.onLoad('unknown');
+      const rows = await this.query(sql, params);
+      return { rows, position: await this.#onSession(async () => this.#service.position) };
+    }
+    const rows = await this.#askReplica(params, since.position);
+    this.#options.onLoad(rows === undefined ? 'behind' : 'replica');
+    return { rows: rows ?? (await this.query(sql, params)) };
+  }
+
+  /** The row of `statements.read`. */
+  async #askReplica([key]: readonly SqlValue[], position: string): Promise<Row[] | undefined> {
+    const { random, timeline } = this.#host;
+    const answered = Promise.withResolvers<Row[] | undefined>();
+    timeline.after(random.between(0.2, 2) * this.#options.delayMs, () => {
+      const shown = this.#service.shownBy(
+        random.below(this.#options.replicas),
+        position,
+        (share) => random.chance(share),
+        (below) => random.below(below),
+      );
+      const rows = shown && [[this.#options.valueOf(String(key), shown)]];
+      this.#host.after(random.between(0.2, 2) * this.#options.delayMs, () => answered.resolve(rows));
+    });
+    return await answered.promise;
+  }
+
+  async transaction<T>(work: Work<T>, options: TransactionOptions = {}): Promise<T> {
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await this.#onSession((session) => this.#transactOnce(session, work, opening));
+        return await this.#onSession((session) => this.#transactOnce(session, work, options));
       } catch (error) {
         if (!(error instanceof Refusal && error.isDeadlock) || attempt === mostAttempts) throw error;
       }
@@ -86,7 +128,7 @@ export class SimulatedDatabase implements Database {
     });
   }
 
-  async #transactOnce<T>(session: Session, work: Work<T>, opening: string | undefined): Promise<T> {
+  async #transactOnce<T>(session: Session, work: Work<T>, { opening, committedAt }: TransactionOptions): Promise<T> {
     let result: T;
     try {
       const opened = opening === undefined ? [] : (await session.run(opening, [])).rows;
@@ -102,7 +144,10 @@ export class SimulatedDatabase implements Database {
     const { random } = this.#host;
     const slow = session.hasChanges && random.chance(this.#options.slowCommits);
     try {
-      await session.commit(slow ? random.between(0, this.#options.longestCommitMs / 2) : this.#options.delayMs);
+      const position = await session.commit(
+        slow ? random.between(0, this.#options.longestCommitMs / 2) : this.#options.delayMs,
+      );
+      if (this.#options.replicas > 0) committedAt?.(position);
     } catch (error) {
       if (error instanceof Refusal) throw error;
       session.lose('COMMIT was not answered');
@@ -141,13 +186,14 @@ export class SimulatedDatabase implements Database {
   }
 }
 
-type Work<T> = (transaction: Queryable, opened: readonly Row[]) => Promise<T>;
-
 export interface DatabaseOptions extends SessionOptions {
   /** Share of the COMMITs that take long. */
   readonly slowCommits: number;
   /** No COMMIT is under way for longer. */
   readonly longestCommitMs: number;
+  /** 0: none, and nobody learns where the log stands. */
+  readonly replicas: number;
+  readonly onLoad: (answer: LoadAnswer) => void;
   readonly onConnect: (origin: string) => void;
 }
 

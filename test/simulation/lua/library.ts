@@ -46,6 +46,11 @@ const strings: Record<string, LuaFunction> = {
     const at = piece(value).indexOf(piece(wanted), from === undefined ? 0 : number(from) - 1);
     return at === -1 ? [undefined] : [at + 1, at + piece(wanted).length];
   },
+  match: ([value, pattern]) => {
+    const [match] = piece(value).matchAll(compilePattern(piece(pattern)));
+    if (match === undefined) return [undefined];
+    return match.length > 1 ? match.slice(1) : [match[0]];
+  },
   gmatch: ([value, pattern]) => {
     const matches = piece(value).matchAll(compilePattern(piece(pattern)));
     return [

@@ -1,0 +1,3 @@
+import { runRedisSuites } from './suites.ts';
+
+await runRedisSuites('valkey');
