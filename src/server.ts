@@ -88,14 +88,14 @@ export async function startServer(
   const broadcaster = new Broadcaster(cache, resources, publisher, tellsChanges);
   addInternalRoutes(app, broadcaster, callersOf(settings));
   const state = { isPrepared: preparation.isDone, isDraining: () => draining };
-  const isUp = (): boolean => isStoreUp(store);
   const shown = {
     cache,
     store,
-    isUp,
+    isUp: () => isStoreUp(store),
     database,
     resources,
     metrics,
+    events: eventLog,
     operators,
     state,
     sockets,

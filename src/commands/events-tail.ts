@@ -1,11 +1,11 @@
 import { setTimeout } from 'node:timers/promises';
-import { type Config, loadConfig, readEnvironment } from '../config.ts';
 import { describeError } from '../errors.ts';
 import { stateBeside, streamKey } from '../redis/event-log.ts';
 import type { Reply } from '../redis/link.ts';
-import { Lookout, type Sight } from '../redis/lookout.ts';
+import type { Sight } from '../redis/lookout.ts';
 import type { Place } from '../redis/place.ts';
 import { asArray, asText } from '../redis/replies.ts';
+import { type OnServers, onServers, openLookout } from './on-servers.ts';
 import type { Output } from './output.ts';
 import { stopOnSignal } from './stop-signal.ts';
 import { failure, type Given, numberOf, textOf, type Verb } from './verb.ts';
@@ -22,15 +22,15 @@ export const eventsTail: Verb = {
     { name: 'count', value: 'N', description: 'end after so many events' },
   ],
   run: async (given) => {
-    const config = loadConfig(readEnvironment());
-    if (config.backend.kind === 'embedded') {
+    const servers = onServers(given);
+    if (servers === undefined) {
       throw failure(
-        'the embedded default keeps its events in the process that serves: connect to that one with Socket.IO (docs/events.md)',
+        'the embedded default keeps its events in the process that serves: its dashboard shows them (/dashboard), and so does Socket.IO (docs/events.md)',
       );
     }
     const stop = stopOnSignal();
     try {
-      await follow(config, wishesOf(given), given.output, stop.isStopped);
+      await follow(servers, wishesOf(given), given.output, stop.isStopped);
     } finally {
       stop.forget();
     }
@@ -63,16 +63,11 @@ interface Logged {
 }
 
 /** The first failure ends it; a Redis that goes away later is waited for. */
-async function follow(config: Config, wishes: Wishes, output: Output, isStopped: () => boolean): Promise<void> {
+async function follow(servers: OnServers, wishes: Wishes, output: Output, isStopped: () => boolean): Promise<void> {
   const tail = new Tail(wishes, output);
   let isNew = true;
   while (!isStopped() && !tail.isDone) {
-    const { settings, backend } = config;
-    if (backend.kind === 'embedded') return;
-    const lookout = new Lookout(backend.redis, {
-      connectTimeoutMs: settings.REDIS_CONNECT_TIMEOUT_MS,
-      timeoutMs: settings.REDIS_BULK_TIMEOUT_MS,
-    });
+    const lookout = openLookout(servers);
     try {
       const sight = await lookout.seeKey(streamKey);
       const place = lookout.placeOf(streamKey);

@@ -1,17 +1,20 @@
 import type { Key } from '../cache/key.ts';
-import { type Config, loadConfig, readEnvironment } from '../config.ts';
 import { readClaim } from '../database/barrier.ts';
 import { readOrigin } from '../database/incarnation.ts';
 import { describeError } from '../errors.ts';
 import { type Inspection, inspectKey, sizesOf } from '../redis/inspection.ts';
-import { Lookout } from '../redis/lookout.ts';
+import type { Lookout } from '../redis/lookout.ts';
 import { type KeyMeaning, keyForms, meaningOfKey } from '../resources/key-meaning.ts';
 import { readMeta } from '../resources/meta.ts';
 import { resources } from '../resources/registry.ts';
 import { openDatabase } from '../database/open.ts';
 import { type Grounds, judge, type Verdict } from './key-verdict.ts';
+import { inspectInInstance } from './inspect-instance.ts';
+import { insteadOfRedisFlag, internalUrlOf } from './instance-url.ts';
 import { keyOfUrl, type UrlMeaning } from './key-of-url.ts';
 import type { Output } from './output.ts';
+import { type OnServers, onServers, openLookout } from './on-servers.ts';
+import { OperatorApi } from './running-instance.ts';
 import { type ExitName, usageError, type Verb } from './verb.ts';
 
 export const inspect: Verb = {
@@ -26,7 +29,9 @@ export const inspect: Verb = {
     description: 'a key such as `post:42`, or a URL or path such as `/cache/posts?limit=20`',
     isRequired: true,
   },
-  run: async ({ argument = '', output }) => {
+  flags: [insteadOfRedisFlag],
+  run: async (given) => {
+    const { argument = '', output } = given;
     const url = /^(\/|https?:)/i.test(argument) ? await keyOfUrl(argument, resources) : undefined;
     const key = url === undefined ? argument : url.key;
     if (key === undefined) {
@@ -37,19 +42,23 @@ export const inspect: Verb = {
     if (meaning === undefined) {
       throw usageError(`"${key}" is no key of a resource; keys are like ${keyForms(resources).join(', ')}`);
     }
-    return await inspectMeaning(key, meaning, url, output);
+    const about = { ...(url === undefined ? {} : { url }), key, resource: meaning.resource.name, kind: meaning.kind };
+    const head = headLines(key, meaning, url);
+    const servers = onServers(given);
+    if (servers !== undefined) return await inspectOnServers(meaning, { about, head }, servers, output);
+    const { document, lines } = await inspectInInstance(key, OperatorApi.ofSettings(internalUrlOf(given)));
+    output.show({ ...about, ...document }, [...head, ...lines]);
+    return 'done';
   },
 };
 
-async function inspectMeaning(
-  key: Key,
+async function inspectOnServers(
   meaning: KeyMeaning,
-  url: UrlMeaning | undefined,
+  { about, head }: { about: { key: Key }; head: readonly string[] },
+  servers: OnServers,
   output: Output,
 ): Promise<ExitName> {
-  const about = { ...(url === undefined ? {} : { url }), key, resource: meaning.resource.name, kind: meaning.kind };
-  const head = headLines(key, meaning, url);
-  const seen = await look(key, loadConfig(readEnvironment()));
+  const seen = await look(about.key, servers);
   if ('unreachable' in seen) {
     output.show({ ...about, state: 'unreachable', reasons: [seen.unreachable] }, [
       ...head,
@@ -81,19 +90,10 @@ type Seen =
   | { readonly found: Inspection; readonly grounds: Grounds | undefined; readonly segments: Segments | undefined }
   | { readonly unreachable: string };
 
-async function look(key: Key, config: Config): Promise<Seen> {
-  const { backend, settings } = config;
-  if (backend.kind === 'embedded') {
-    const unreachable =
-      'the embedded default keeps its cache in the process that serves; ask that one: curl -sI <url> shows its Cache-Status';
-    return { unreachable };
-  }
-  const lookout = new Lookout(backend.redis, {
-    connectTimeoutMs: settings.REDIS_CONNECT_TIMEOUT_MS,
-    timeoutMs: settings.REDIS_BULK_TIMEOUT_MS,
-  });
+async function look(key: Key, servers: OnServers): Promise<Seen> {
+  const lookout = openLookout(servers);
   try {
-    const [found, grounds] = await Promise.all([inspectKey(lookout, key), learnGrounds(config)]);
+    const [found, grounds] = await Promise.all([inspectKey(lookout, key), learnGrounds(servers)]);
     return { found, grounds, segments: await inspectSegments(lookout, key, found) };
   } catch (error) {
     return { unreachable: `Redis cannot be asked: ${describeError(error)}` };
@@ -103,12 +103,11 @@ async function look(key: Key, config: Config): Promise<Seen> {
 }
 
 /** `undefined` while the database is away. */
-async function learnGrounds(config: Config): Promise<Grounds | undefined> {
+async function learnGrounds({ config, redis }: OnServers): Promise<Grounds | undefined> {
   const database = openDatabase(config);
   try {
     const claim = await readClaim(database);
-    const isClaimed = config.backend.kind === 'servers' && config.backend.redis.kind !== 'cluster';
-    return { claim: isClaimed ? claim : undefined, origin: await readOrigin(database) };
+    return { claim: redis.kind === 'cluster' ? undefined : claim, origin: await readOrigin(database) };
   } catch {
     return undefined;
   } finally {

@@ -1,4 +1,5 @@
-import { describeError } from '../errors.ts';
+import { loadConfig, readEnvironment } from '../config.ts';
+import { askInstance, OperatorApi } from './running-instance.ts';
 import { failure } from './verb.ts';
 
 /** Live figures of an instance, as `GET /internal/stats` has them. */
@@ -23,28 +24,30 @@ export interface InstanceStats {
 const rateNames = ['requests', 'memoryHits', 'storeHits', 'misses', 'bypasses', 'fills', 'invalidations'] as const;
 type RateName = (typeof rateNames)[number];
 
-const timeoutMs = 5_000;
+/** Asks an instance for its figures; rejects with `COMMAND_FAILED`. */
+export type StatsSource = () => Promise<InstanceStats>;
 
-/** Rejects with `COMMAND_FAILED` when the instance is not there, or does not know the secret. */
-export async function fetchStats(url: string, secret: string): Promise<InstanceStats> {
-  let response: Response;
-  let body: unknown;
-  try {
-    response = await fetch(`${url}/internal/stats`, {
-      headers: { 'x-internal-secret': secret },
-      signal: AbortSignal.timeout(timeoutMs),
-    });
-    body = await response.json();
-  } catch (error) {
-    const cause: unknown = error instanceof Error ? error.cause : undefined;
-    throw failure(`no instance answers at ${url}: ${describeError(cause ?? error)}`, error);
-  }
-  if (response.status === 403) {
+/**
+ * With the `REALTIME_API_SECRET` of the settings it asks `GET /internal/stats`; without one what the dashboard asks, which is open
+ * in development and else needs `OPERATOR_SECRET`.
+ */
+export function statsSource(url: string): StatsSource {
+  const { REALTIME_API_SECRET: secret } = loadConfig(readEnvironment()).settings;
+  const operators = OperatorApi.ofSettings(url);
+  return async () => {
+    const body = secret === undefined ? await operators.ask('/stats') : await fetchStats(url, secret);
+    if (!isStats(body)) throw failure(`the instance at ${url} is of another version, or it is no instance`);
+    return body;
+  };
+}
+
+async function fetchStats(url: string, secret: string): Promise<unknown> {
+  const { status, body } = await askInstance(url, '/internal/stats', { headers: { 'x-internal-secret': secret } });
+  if (status === 403) {
     throw failure(`the instance at ${url} has another REALTIME_API_SECRET than the settings, or none`);
   }
-  if (response.status !== 200 || !isStats(body)) {
-    throw failure(`the instance at ${url} answers ${response.status}: it is of another version, or no instance`);
-  }
+  if (status !== 200)
+    throw failure(`the instance at ${url} answers ${status}: it is of another version, or no instance`);
   return body;
 }
 

@@ -2,7 +2,7 @@ import { loadConfig, readEnvironment } from '../config.ts';
 import { reachable } from '../doctor/port.ts';
 import type { Place } from '../http/listener.ts';
 import type { Settings } from '../options.ts';
-import { failure, type Flag, type Given, textOf, usageError } from './verb.ts';
+import { type Flag, type Given, textOf, usageError } from './verb.ts';
 
 /** For verbs that ask a running instance. */
 export const urlFlag: Flag = {
@@ -16,6 +16,13 @@ export const urlFlag: Flag = {
 export const internalUrlFlag: Flag = {
   ...urlFlag,
   standard: 'the one of `HOST` and `PORT`, or `INTERNAL_HOST` and `INTERNAL_PORT`, on this machine',
+};
+
+/** For verbs that look at Redis, unless an instance is to be asked. */
+export const insteadOfRedisFlag: Flag = {
+  ...internalUrlFlag,
+  description: 'ask this instance what its dashboard asks, and not Redis',
+  standard: 'with the embedded default the one on this machine, else none',
 };
 
 /** Throws `CatalogueError` `USAGE` for what is no URL. */
@@ -41,13 +48,4 @@ function givenUrl(given: Given): string | undefined {
   const isUrl = URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
   if (!isUrl) throw usageError('--url must be a URL such as http://localhost:4000');
   return text.replace(/\/+$/, '');
-}
-
-/** What the instance knows its callers by. */
-export function secretInSettings(): string {
-  const { REALTIME_API_SECRET: secret } = loadConfig(readEnvironment()).settings;
-  if (secret !== undefined) return secret;
-  throw failure(
-    'REALTIME_API_SECRET is not set: it must be the one of the instance, which tells its figures to nobody else',
-  );
 }

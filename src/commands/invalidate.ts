@@ -1,20 +1,21 @@
 import { setTimeout } from 'node:timers/promises';
 import { type CacheEvent, cacheChannel } from '../cache/channels.ts';
 import { StoreUnavailable } from '../cache/store.ts';
-import { type Config, loadConfig, readEnvironment } from '../config.ts';
 import { readClaim } from '../database/barrier.ts';
 import type { Database } from '../database/database.ts';
 import type { EventLog } from '../realtime/event-log.ts';
 import { countNames, inspectKey } from '../redis/inspection.ts';
-import { Lookout } from '../redis/lookout.ts';
-import { prefixesOf } from '../resources/changes.ts';
-import { type Invalidation, invalidationOf, keyForms, meaningOfKey } from '../resources/key-meaning.ts';
+import type { Lookout } from '../redis/lookout.ts';
+import { type Invalidation, invalidationFor, keyForms } from '../resources/key-meaning.ts';
 import { resources } from '../resources/registry.ts';
-import type { Resource } from '../resources/resource.ts';
 import { openDatabase } from '../database/open.ts';
 import type { OpenedCache } from '../server.ts';
+import { insteadOfRedisFlag, internalUrlOf } from './instance-url.ts';
+import { invalidateInInstance, showInInstance } from './invalidate-instance.ts';
 import { keyOfUrl } from './key-of-url.ts';
 import type { Output } from './output.ts';
+import { type OnServers, onServers, openLookout } from './on-servers.ts';
+import { OperatorApi } from './running-instance.ts';
 import { withCache } from './store-access.ts';
 import { failure, isSet, usageError, type Verb } from './verb.ts';
 
@@ -33,38 +34,56 @@ export const invalidate: Verb = {
   flags: [
     { name: 'all', description: 'all of every resource' },
     { name: 'dry-run', description: 'only say what would go' },
+    insteadOfRedisFlag,
   ],
   run: async (given) => {
     const plan = await planFor(given.argument, isSet(given, 'all'));
-    const config = loadConfig(readEnvironment());
-    if (isSet(given, 'dry-run')) await show(plan, config, given.output);
-    else await carryOut(plan, config, given.output);
+    const servers = onServers(given);
+    const isDry = isSet(given, 'dry-run');
+    const { output } = given;
+    if (servers === undefined) {
+      const operators = OperatorApi.ofSettings(internalUrlOf(given));
+      if (isDry) await showInInstance(plan, operators, output);
+      else await invalidateInInstance(plan, operators, output);
+      return 'done';
+    }
+    if (isDry) await show(plan, servers, output);
+    else await carryOut(plan, servers, output);
     return 'done';
   },
 };
 
-/** Throws `CatalogueError` `USAGE` for what is no key, URL or resource. */
-export async function planFor(argument: string | undefined, all: boolean): Promise<Invalidation> {
+/** What to invalidate: keys, and names of resources. Throws `CatalogueError` `USAGE` for what is no key, URL or resource. */
+async function subjectsOf(argument: string | undefined, all: boolean): Promise<readonly string[]> {
   if (all === (argument !== undefined))
     throw usageError('invalidate needs either a key, a URL or a resource, or --all');
-  if (argument === undefined) return wholly(resources);
-  const named = resources.filter(({ name }) => name === argument);
-  if (named.length > 0) return wholly(named);
-  const url = argument.startsWith('/') || /^https?:/i.test(argument) ? await keyOfUrl(argument, resources) : undefined;
-  const meaning = meaningOfKey(url === undefined ? argument : (url.key ?? ''), resources);
-  if (meaning === undefined) {
+  if (argument === undefined) return resources.map(({ name }) => name);
+  const isUrl = argument.startsWith('/') || /^https?:/i.test(argument);
+  return [isUrl ? ((await keyOfUrl(argument, resources)).key ?? argument) : argument];
+}
+
+/** Throws as `subjectsOf` does. */
+export async function planFor(argument: string | undefined, all: boolean): Promise<Plan> {
+  const subjects = await subjectsOf(argument, all);
+  const each = subjects.map((subject) => {
+    const plan = invalidationFor(subject, resources);
+    if (plan !== undefined) return plan;
     const forms = [...keyForms(resources), ...resources.map(({ name }) => name)].join(', ');
     throw usageError(`"${argument}" is no key, URL or resource; they are like ${forms}`);
-  }
-  return invalidationOf(meaning);
+  });
+  return {
+    subjects,
+    prefixes: each.flatMap(({ prefixes }) => prefixes),
+    names: each.flatMap(({ names }) => names),
+  };
 }
 
-function wholly(those: readonly Resource[]): Invalidation {
-  return { prefixes: those.flatMap(prefixesOf), names: [] };
+interface Plan extends Invalidation {
+  readonly subjects: readonly string[];
 }
 
-async function show({ names, prefixes }: Invalidation, config: Config, output: Output): Promise<void> {
-  const lookout = openLookout(config);
+async function show({ names, prefixes }: Invalidation, servers: OnServers, output: Output): Promise<void> {
+  const lookout = openLookout(servers);
   try {
     const single = await Promise.all(
       names.map(async (name) => {
@@ -90,12 +109,13 @@ async function show({ names, prefixes }: Invalidation, config: Config, output: O
   }
 }
 
-async function carryOut(plan: Invalidation, config: Config, output: Output): Promise<void> {
-  // Throws for the embedded default.
-  const lookout = openLookout(config);
+async function carryOut({ prefixes, names }: Invalidation, servers: OnServers, output: Output): Promise<void> {
+  const { config } = servers;
+  const plan = { prefixes, names };
+  const lookout = openLookout(servers);
   const database = openDatabase(config);
   try {
-    await requireSameRedis(config, lookout, database).finally(() => lookout.close());
+    await requireSameRedis(servers, lookout, database).finally(() => lookout.close());
     await withCache(config, database, output, async (opened) => {
       const reached = await listening(() => takeAway(plan, opened));
       const told = await tellClients(opened.eventLog, config.settings.REDIS_CONNECT_TIMEOUT_MS);
@@ -156,9 +176,9 @@ async function tellClients(events: EventLog, timeoutMs: number): Promise<boolean
 const tellAgainMs = 50;
 
 /** Who uses a Redis claims it, so this must not go to another one than the instances do. One that is away is left to them. */
-async function requireSameRedis({ backend }: Config, lookout: Lookout, database: Database): Promise<void> {
+async function requireSameRedis({ redis }: OnServers, lookout: Lookout, database: Database): Promise<void> {
   // The nodes of a cluster are not claimed.
-  if (backend.kind !== 'servers' || backend.redis.kind === 'cluster') return;
+  if (redis.kind === 'cluster') return;
   const sight = await lookout.see('').catch(() => undefined);
   if (sight === undefined) return;
   const claim = await readClaim(database);
@@ -166,16 +186,4 @@ async function requireSameRedis({ backend }: Config, lookout: Lookout, database:
   throw failure(
     'the instances use another Redis than the settings name, or it was restarted and none has used it since: nothing of it is served, and nothing was done',
   );
-}
-
-function openLookout({ backend, settings }: Config): Lookout {
-  if (backend.kind === 'embedded') {
-    throw failure(
-      'the embedded default has nothing shared to reach: its cache is in the process that serves, which can be told by POST /internal/broadcast or restarted',
-    );
-  }
-  return new Lookout(backend.redis, {
-    connectTimeoutMs: settings.REDIS_CONNECT_TIMEOUT_MS,
-    timeoutMs: settings.REDIS_BULK_TIMEOUT_MS,
-  });
 }

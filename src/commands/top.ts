@@ -1,6 +1,6 @@
 import { setTimeout } from 'node:timers/promises';
-import { fetchStats, linesOf } from './instance-stats.ts';
-import { internalUrlFlag, internalUrlOf, secretInSettings } from './instance-url.ts';
+import { linesOf, statsSource } from './instance-stats.ts';
+import { internalUrlFlag, internalUrlOf } from './instance-url.ts';
 import type { Output } from './output.ts';
 import { stopOnSignal } from './stop-signal.ts';
 import { numberOf, type Verb } from './verb.ts';
@@ -18,18 +18,18 @@ export const top: Verb = {
   ],
   run: async (given) => {
     const url = internalUrlOf(given);
-    const secret = secretInSettings();
+    const look = statsSource(url);
     const intervalMs = 1_000 * numberOf(given, 'interval', { standard: 1, least: 1, most: 3_600 });
-    const count = numberOf(given, 'count', { least: 1, most: 1_000_000_000 }) ?? Number.POSITIVE_INFINITY;
+    const most = numberOf(given, 'count', { least: 1, most: 1_000_000_000 }) ?? Number.POSITIVE_INFINITY;
     const { output } = given;
     const screen = openScreen(output);
     try {
-      for (let look = 1; ; look += 1) {
-        const found = await fetchStats(url, secret);
+      for (let count = 1; ; count += 1) {
+        const found = await look();
         const lines = linesOf(found, url, Math.max(1, output.size.rows - linesOfFigures));
         if (output.isTerminal) screen.draw(lines);
-        else output.show(found, look === 1 ? lines : ['', ...lines]);
-        if (look >= count || (await screen.isLeftWithin(intervalMs))) return 'done';
+        else output.show(found, count === 1 ? lines : ['', ...lines]);
+        if (count >= most || (await screen.isLeftWithin(intervalMs))) return 'done';
       }
     } finally {
       screen.close();

@@ -18,16 +18,21 @@ interface StatsSources extends Services {
 const path = '/internal/stats';
 const deadlineMs = 1_500;
 
-/** Live figures of the process that answers, for `energex-cache stats` and `top`; with the secret of `/internal/broadcast`. */
-export function addStatsRoute(app: FastifyInstance, sources: StatsSources, secrets: Secrets): void {
+/** Live figures of the process that answers. */
+export async function tellStats(sources: StatsSources): Promise<object> {
+  const [figures, redis, mysql] = await Promise.all([
+    sources.figures(),
+    roundTrip(sources.redis),
+    roundTrip(sources.mysql),
+  ]);
+  return { ...figures, services: { redis, mysql } };
+}
+
+/** Those figures, for `energex-cache stats` and `top`; with the secret of `/internal/broadcast`. */
+export function addStatsRoute(app: FastifyInstance, stats: () => Promise<object>, secrets: Secrets): void {
   app.get(path, { onRequest: async (request) => requireSecret(request, secrets) }, async (_request, reply) => {
-    const [figures, redis, mysql] = await Promise.all([
-      sources.figures(),
-      roundTrip(sources.redis),
-      roundTrip(sources.mysql),
-    ]);
     reply.header('cache-control', 'no-store');
-    return { ...figures, services: { redis, mysql } };
+    return await stats();
   });
   refuseOtherMethods(app, path, ['GET', 'HEAD', 'OPTIONS']);
 }

@@ -4,14 +4,16 @@ import { type Key, type KeyName, splitKey } from '../cache/key.ts';
 import { isAbsent } from '../cache/negative.ts';
 import type { DashboardOperations } from '../http/dashboard/routes.ts';
 import { examine, type ReadinessChecks } from '../http/probes.ts';
-import { invalidationOf, type KeyMeaning, meaningOfKey, wholeTtl } from '../resources/key-meaning.ts';
+import type { EventLog } from '../realtime/event-log.ts';
+import { invalidationFor, type KeyMeaning, meaningOfKey, wholeTtl } from '../resources/key-meaning.ts';
 import { readMeta } from '../resources/meta.ts';
 import type { Resource } from '../resources/resource.ts';
 
 /** What the dashboard shows and does, out of the parts of a running instance. */
-export interface OperatedParts extends Pick<DashboardOperations, 'metrics'> {
+export interface OperatedParts extends Pick<DashboardOperations, 'metrics' | 'stats'> {
   readonly checks: ReadinessChecks;
   readonly cache: Cache;
+  readonly events: Pick<EventLog, 'renew'>;
   readonly inspection: Inspection;
   readonly resources: readonly Resource[];
 }
@@ -19,9 +21,10 @@ export interface OperatedParts extends Pick<DashboardOperations, 'metrics'> {
 const mostKeys = 200;
 
 export function openOperations(parts: OperatedParts): DashboardOperations {
-  const { cache, inspection, resources, checks, metrics } = parts;
+  const { cache, inspection, resources, checks, events, metrics, stats } = parts;
   return {
     metrics,
+    stats,
     readiness: async () => {
       const results = await examine(checks);
       return { isReady: results.every(({ verdict }) => verdict !== 'failed'), checks: results };
@@ -41,20 +44,28 @@ export function openOperations(parts: OperatedParts): DashboardOperations {
       const meaning = meaningOfKey(key, resources);
       return { ...summaryOf(key, meaning, looked), ...detailOf(looked, meaning) };
     },
-    invalidate: async (key) => {
-      const meaning = meaningOfKey(key, resources);
-      const { prefixes, names } =
-        meaning === undefined ? { prefixes: [], names: [splitKey(key).name] } : invalidationOf(meaning);
+    invalidate: async (what, tellsClients) => {
+      const ofOthers = { prefixes: [], names: [splitKey(what).name] };
+      const { prefixes, names } = invalidationFor(what, resources) ?? ofOthers;
       for (const prefix of prefixes) await cache.invalidateAll(prefix);
-      await cache.invalidate(names);
-      return { invalidated: names };
+      if (names.length > 0) await cache.invalidate(names);
+      if (tellsClients) await events.renew();
+      return { invalidated: names, prefixes };
     },
   };
 }
 
 function summaryOf(key: Key, meaning: KeyMeaning | undefined, looked: Looked | null): object {
   const kind = meaning?.kind === 'row' ? meaning.resource.item : (meaning?.kind ?? 'other');
-  return { key, kind, ttlMs: looked?.ttlMs, bytes: looked?.bytes, current: looked?.isCurrent ?? false };
+  const current = looked?.isCurrent ?? false;
+  return { key, kind, ttlMs: looked?.ttlMs, bytes: looked?.bytes, current, state: stateOf(looked) };
+}
+
+/** As `energex-cache inspect` names it. */
+function stateOf(looked: Looked | null): string {
+  if (looked?.isCurrent) return looked.isComposed ? 'composed' : 'cached';
+  if ((looked?.fences ?? 0) > 0) return 'bypassed';
+  return looked === null || looked.leaseMs === null ? 'absent' : 'loading';
 }
 
 function detailOf(looked: Looked | null, meaning: KeyMeaning | undefined): object {

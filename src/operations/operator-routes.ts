@@ -13,7 +13,8 @@ import { addMetricsRoute } from '../http/metrics-route.ts';
 import { addOpenapiRoutes } from '../http/openapi/routes.ts';
 import { addProbes, type ReadinessChecks } from '../http/probes.ts';
 import { type Secrets, secretsOf } from '../http/secrets.ts';
-import { addStatsRoute, type Services } from '../http/stats-route.ts';
+import { addStatsRoute, type Services, tellStats } from '../http/stats-route.ts';
+import type { EventLog } from '../realtime/event-log.ts';
 import type { Resource } from '../resources/resource.ts';
 import { openOperations } from './dashboard.ts';
 import { LiveFigures } from './live-figures.ts';
@@ -26,7 +27,7 @@ export async function addOperatorRoutes(
   settings: Config['settings'],
   parts: OperatorParts,
 ): Promise<void> {
-  const { cache, store, isUp, database, resources, metrics, operators, state } = parts;
+  const { cache, store, isUp, database, resources, metrics, events, operators, state } = parts;
   const checks: ReadinessChecks = { database: () => database.ping(), isStoreUp: isUp, ...state };
   const services = { redis: () => cache.ping(), mysql: checks.database };
   addHealthRoute(app, { ...services, draining: checks.isDraining });
@@ -34,24 +35,26 @@ export async function addOperatorRoutes(
   addAsyncapiRoute(app, resources);
   await addOpenapiRoutes(app, resources, parts.writes);
   addMetricsRoute(app, metrics, secretsOf(settings.METRICS_TOKEN, settings.METRICS_TOKEN_PREVIOUS));
-  addStats(app, settings, parts, services);
+  const stats = openStats(app, parts, services);
+  addStatsRoute(app, stats, callersOf(settings));
   const { inspection } = store;
-  const operations = openOperations({ cache, inspection, resources, metrics: () => metrics.text(), checks });
+  const shown = { metrics: () => metrics.text(), stats };
+  const operations = openOperations({ cache, inspection, resources, checks, events, ...shown });
   await addDashboard(app, { ...operators, resources, operations });
 }
 
-function addStats(
+/** They are counted until `app` is closed. */
+function openStats(
   app: FastifyInstance,
-  settings: Config['settings'],
   { cache, resources, metrics, sockets, worker }: OperatorParts,
   services: Services,
-): void {
+): () => Promise<object> {
   const paths = resources.map(({ path }) => path);
   const live = new LiveFigures(systemClock, () => metrics.totals(paths));
   const stop = live.start();
   app.addHook('onClose', async () => stop());
   const figures = (): Promise<object> => describeProcess(live, { memory: cache.memory, sockets, worker });
-  addStatsRoute(app, { figures, ...services }, callersOf(settings));
+  return () => tellStats({ figures, ...services });
 }
 
 export interface OperatorParts extends Pick<ProcessParts, 'sockets' | 'worker'> {
@@ -62,6 +65,7 @@ export interface OperatorParts extends Pick<ProcessParts, 'sockets' | 'worker'> 
   readonly database: Database;
   readonly resources: readonly Resource[];
   readonly metrics: Metrics;
+  readonly events: Pick<EventLog, 'renew'>;
   readonly writes: Writes;
   readonly operators: Operators;
   readonly state: Pick<ReadinessChecks, 'isPrepared' | 'isDraining'>;

@@ -1,4 +1,5 @@
 import { type Key, type KeyName, splitKey } from '../cache/key.ts';
+import { prefixesOf } from './changes.ts';
 import { isIdentifier } from './identifier.ts';
 import type { Resource } from './resource.ts';
 
@@ -33,6 +34,14 @@ export interface Invalidation {
   readonly prefixes: readonly string[];
   /** Behind the prefixes: the list may be filled again once its segments may. */
   readonly names: readonly KeyName[];
+}
+
+/** The same for a key, or for all of a resource by its name; `undefined` for what is neither. */
+export function invalidationFor(what: string, resources: readonly Resource[]): Invalidation | undefined {
+  const resource = resources.find(({ name }) => name === what);
+  if (resource !== undefined) return { prefixes: prefixesOf(resource), names: [] };
+  const meaning = meaningOfKey(what, resources);
+  return meaning === undefined ? undefined : invalidationOf(meaning);
 }
 
 /** As after a write: of a row also its segment and its list, of a list all of its segments. */

@@ -43,6 +43,18 @@ describe.each(onServers.slice(0, 1))('on $name', ({ start }) => {
     return { code, document: JSON.parse(lines.join('\n')) };
   }
 
+  test('an instance can be asked instead of Redis, and sees the same', async () => {
+    await service.get('/cache/posts/9');
+    const { environment } = backend;
+    const { code, lines } = await runVerb(['inspect', 'post:9', '--json', '--url', service.url], { environment });
+    const { document } = await inspect('post:9');
+    expect([code, JSON.parse(lines.join('\n'))]).toMatchObject([
+      0,
+      { state: document.state, instance: service.url, found: { bytes: document.found?.bytes } },
+    ]);
+    expect(document.state).toBe('cached');
+  });
+
   test('a row that nobody has read, then one that is cached, then one that was changed', async () => {
     expect((await inspect('post:5')).document).toMatchObject({ state: 'absent', found: { bytes: null } });
     const bytes = Buffer.byteLength(JSON.stringify((await service.get('/cache/posts/5')).json.data));
@@ -111,16 +123,6 @@ describe.each(onServers.slice(0, 1))('on $name', ({ start }) => {
     const unsure = await runVerb(['inspect', 'post:7', '--json'], { environment: { ...environment, DB_PORT: '1' } });
     expect(JSON.parse(unsure.lines.join())).toMatchObject({ state: 'cached', isTrusted: null });
   });
-});
-
-test('with the embedded default there is nothing to look at, and it says so', async () => {
-  const { code, lines } = await runVerb(['inspect', '/cache/posts/1']);
-  expect(code).toBe(1);
-  expect(lines).toEqual([
-    'GET /cache/posts/1',
-    'post:1: a row of posts',
-    expect.stringContaining('the embedded default keeps its cache in the process that serves'),
-  ]);
 });
 
 describe('what it makes of what it sees', () => {

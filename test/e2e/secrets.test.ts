@@ -130,6 +130,7 @@ const paths = [
   '/dashboard',
   '/dashboard/api/session',
   '/dashboard/api/metrics',
+  '/dashboard/api/stats',
   '/dashboard/api/readiness',
   '/dashboard/api/usage',
   '/dashboard/api/keys?match=*',

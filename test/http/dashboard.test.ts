@@ -7,6 +7,7 @@ import { addDashboard } from '../../src/http/dashboard/routes.ts';
 import { Sessions } from '../../src/http/dashboard/sessions.ts';
 import { acceptAllMethods } from '../../src/http/methods.ts';
 import { answerProblem } from '../../src/http/problem.ts';
+import { eventually } from '../harness/eventually.ts';
 import { connectClient } from '../harness/live-client.ts';
 import { runCommand } from '../harness/run-command.ts';
 import type { Reply, Service } from '../harness/service.ts';
@@ -81,7 +82,15 @@ test('a page that was not built is told as such', async () => {
   acceptAllMethods(app);
   app.setErrorHandler(answerProblem);
   const never = (): Promise<never> => Promise.reject(new Error('nobody may ask'));
-  const operations = { metrics: never, readiness: never, usage: never, keys: never, key: never, invalidate: never };
+  const operations = {
+    metrics: never,
+    stats: never,
+    readiness: never,
+    usage: never,
+    keys: never,
+    key: never,
+    invalidate: never,
+  };
   const parts = { sessions: new Sessions([], Date.now), closedBecause: undefined, resources: [], operations };
   await addDashboard(app, parts, join(root, 'dist', 'nowhere'));
   const { statusCode, body } = await app.inject('/dashboard');
@@ -125,6 +134,7 @@ describeService('the dashboard, open', {}, (given) => {
     expect(usage.store.keys).toBeGreaterThan(2);
     expect(usage.memory.limitBytes).toBe(64 * 1024 * 1024);
     expect((await service.get(`${api}/readiness`)).json.isReady).toBe(true);
+    expect((await service.get(`${api}/stats`)).json).toMatchObject({ process: { pid: process.pid }, sockets: 0 });
     expect((await service.get(`${api}/metrics`)).text).toContain('energex_cache_requests_total{');
   });
 
@@ -151,6 +161,31 @@ describeService('the dashboard, open', {}, (given) => {
     expect((await service.request('POST', `${api}/invalidate`, { key: 'other:1' })).json.invalidated).toEqual([
       'other:1',
     ]);
+  });
+
+  test('invalidates all of a resource, and tells live clients when it is asked to', async () => {
+    const { service, database } = given;
+    await insertPost(database, { id: 1 });
+    const client = await connectClient(service.url, { auth: { epoch: '', offset: 0 } });
+    await eventually(async () => client.sessions.length > 0);
+    const before = client.sessions.length;
+    for (const path of ['/cache/posts', '/cache/posts/1']) await service.get(path);
+    const { json } = await service.request('POST', `${api}/invalidate`, { key: 'posts', tellClients: true });
+    expect(json).toEqual({ invalidated: [], prefixes: ['posts:all', 'posts:rows:', 'post:'] });
+    for (const path of ['/cache/posts', '/cache/posts/1']) {
+      expect((await service.get(path)).json.source).toBe('database');
+    }
+    await eventually(async () => client.sessions.length > before);
+    client.close();
+  });
+
+  test('says what became of a key as the command line does', async () => {
+    const { service, database } = given;
+    await insertPost(database, { id: 1 });
+    const stateOf = async (): Promise<string> => (await service.get(`${api}/key?key=post:1`)).json.state;
+    expect(await stateOf()).toBe('absent');
+    await service.get('/cache/posts/1');
+    expect(await stateOf()).toBe('cached');
   });
 
   test('bad input gets a clear error', async () => {
@@ -191,7 +226,7 @@ describeService('the dashboard, with a secret', { environment: { OPERATOR_SECRET
   test('is for those who have it, until they log out', async () => {
     const { service } = given;
     expect((await service.get('/dashboard')).status).toBe(200);
-    for (const path of ['metrics', 'readiness', 'usage', 'keys?match=x', 'key?key=x']) {
+    for (const path of ['metrics', 'stats', 'readiness', 'usage', 'keys?match=x', 'key?key=x']) {
       expect((await service.get(`${api}/${path}`)).json.code).toBe('LOGIN_REQUIRED');
     }
     expect((await service.request('POST', `${api}/invalidate`, { key: 'x' })).status).toBe(401);

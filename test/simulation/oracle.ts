@@ -12,8 +12,8 @@ import type { Committed, CommitReport } from './database/server.ts';
  *
  * What may be answered beyond that, and why:
  * - A change that was recorded in the outbox because its fence could not be set (only with `withoutStore: 'accept'`): what
- *   was committed just before it may be answered until its names have been deleted from Redis; but not by the
- *   instance that wrote, nor by one whose sweep before it trusted Redis began after the commit.
+ *   was committed just before it may be answered until its names have been deleted from Redis, and replicas are asked to show
+ *   the change, where there are any; but not by the instance that wrote, nor by one whose sweep before it trusted Redis began after the commit.
  * - A change of another program: until it was acknowledged by `invalidate`; and where that recorded it in the outbox, as
  *   above.
  * - After a failover to a database that is behind: what the old one held last, by an instance that has not yet connected to
@@ -34,13 +34,15 @@ export class Oracle {
       this.#history.set(key, [{ value: valueOf(key, committed), from: 0, to: Number.POSITIVE_INFINITY }]);
   }
 
-  committed({ changed, recorded, writer, after }: CommitReport): void {
+  /** `position`: where the log of the database stands with it. */
+  committed({ changed, recorded, writer, after }: CommitReport, position: string): void {
     this.#append(after);
     const outside = writer === outsider;
     const names = new Set(changed.flatMap(namesAffectedBy).filter((name) => outside || recorded.includes(name)));
     const since = this.#now();
     for (const name of names) {
-      this.#graces.add({ name, since, until: Number.POSITIVE_INFINITY, writer, outside, recorded: !outside });
+      const grace = { name, since, until: Number.POSITIVE_INFINITY, writer, outside, recorded: !outside, position };
+      this.#graces.add(grace);
     }
     if (changed.length > 0) return;
     for (const grace of this.#graces) if (grace.outside && recorded.includes(grace.name)) grace.recorded = true;
@@ -52,9 +54,14 @@ export class Oracle {
     this.#failover = { at: this.#now(), origin, last };
   }
 
-  /** What was cached under the name is deleted from Redis, or can never be trusted again. */
-  deleted(name: KeyName | undefined): void {
-    for (const grace of this.#graces) if (name === undefined || grace.name === name) this.#end(grace);
+  /**
+   * What was cached under the name is deleted from Redis, or can never be trusted again. `shown`: the position that replicas must
+   * have come to, which answer loads from now on; `undefined` when the primary answers them.
+   */
+  deleted(name: KeyName | undefined, shown?: string): void {
+    for (const grace of this.#graces) {
+      if ((name === undefined || grace.name === name) && shows(shown, grace.position)) this.#end(grace);
+    }
   }
 
   /** The other program was told that its change is seen by now. */
@@ -82,11 +89,12 @@ export class Oracle {
 
   /**
    * While something old may be answered, a list that is put together may show it beside what is newer: each row as it was
-   * at some instant behind the floor of the list or of its own segment.
+   * at some instant behind the floor of the list or of its own segment. That holds too where the change has come only since
+   * the list was asked for: its row is then shown as it was before, others as they were after it.
    */
   #mayBeTorn(read: Read, floorOfList: number): boolean {
+    if (![list, ...rows.map(segmentKey)].some((name) => this.#gracesOf(read, name).length > 0)) return false;
     const floors = rows.map((row) => Math.min(floorOfList, this.#floor(read, segmentKey(row))));
-    if (floors.every((floor) => floor === read.askedAt)) return false;
     return rows.every((row, index) => {
       const shown = new RegExp(`\\b${row}=(\\w+)`).exec(read.value)?.[1] ?? 'null';
       const spans = this.#history.get(itemKey(row)) ?? [];
@@ -156,5 +164,15 @@ interface Grace {
   until: number;
   readonly writer: string;
   readonly outside: boolean;
+  /** Where the log of the database stands with the change. */
+  readonly position: string;
   recorded: boolean;
+}
+
+/** Whether what has come to `shown` shows what stands at `position`; of another log nobody asks a replica. */
+function shows(shown: string | undefined, position: string): boolean {
+  if (shown === undefined) return true;
+  const [log, number] = shown.split(' ');
+  const [ownLog, ownNumber] = position.split(' ');
+  return log !== ownLog || Number(number) >= Number(ownNumber);
 }

@@ -1,3 +1,4 @@
+import { fenceTable } from '../../src/redis/place.ts';
 import { initially } from './data.ts';
 import { DatabaseService } from './database/service.ts';
 import { strike } from './faults.ts';
@@ -5,6 +6,7 @@ import { Instance } from './instance.ts';
 import { type Flags, type Mutation, noFlags, rewriteOf } from './mutation.ts';
 import { Oracle } from './oracle.ts';
 import { Random } from './random.ts';
+import type { SimulatedRedis } from './redis/server.ts';
 import { RedisService } from './redis/service.ts';
 import { drawScenario, type FaultKind, limits, type Scenario } from './scenario.ts';
 import { Tally } from './tally.ts';
@@ -50,18 +52,18 @@ export class World {
       sameRunId: this.flags.sameRunId,
       sameReplicationId: this.flags.sameReplicationId,
       rewrite: rewriteOf(mutation),
-      deleted: ([name = '', guard]) => {
+      deleted: ([name = '', guard], server) => {
         // A value alone goes when its version is stored without it.
         if (guard === undefined) return;
         this.tally.deletion(name);
-        this.oracle.deleted(name);
+        this.oracle.deleted(name, loadsShow(server));
       },
     });
     this.database = new DatabaseService(this.timeline, initially, {
       sameOrigin: this.flags.sameOrigin,
       replicasUnasked: this.flags.replicasUnasked,
       onCommit: (report) => {
-        this.oracle.committed(report);
+        this.oracle.committed(report, this.database.position);
         const { changed, recorded, before, after } = report;
         if (before.claim !== after.claim) this.#claimedAt = this.timeline.now;
         if (changed.length === 0 && recorded.length === 0) return;
@@ -192,6 +194,14 @@ export interface SimulationOptions {
   readonly mutation?: Mutation | undefined;
   /** Gets every line of the log. */
   readonly log?: ((line: string) => void) | undefined;
+}
+
+/** Where in the log of the database replicas must have come to that answer loads; `undefined` when the primary answers them. */
+function loadsShow({ keyspace, now, runId, replicationId }: SimulatedRedis): string | undefined {
+  const position = keyspace.hash(fenceTable, now)?.get('position');
+  // What another run has noted counts as little as the table that it stands in.
+  if (position?.startsWith(`${runId}.${replicationId}.`) !== true) return undefined;
+  return position.slice(position.lastIndexOf('.') + 1);
 }
 
 const mostEvents = 300_000;

@@ -23,13 +23,16 @@ export interface DashboardParts {
 export interface DashboardOperations {
   /** The metrics in Prometheus' text format. */
   metrics(): Promise<string>;
+  /** Live figures of the process. */
+  stats(): Promise<object>;
   readiness(): Promise<object>;
   /** How much the memory of the process and the store hold. */
   usage(): Promise<object>;
   /** Some of the keys that match a pattern of Redis. */
   keys(match: string): Promise<object>;
   key(key: string): Promise<object>;
-  invalidate(key: string): Promise<object>;
+  /** `what`: a key, or the name of a resource for all of it. `tellsClients`: live clients then read anew. */
+  invalidate(what: string, tellsClients: boolean): Promise<object>;
 }
 
 const pagePath = '/dashboard';
@@ -42,6 +45,7 @@ const keyQuery = Type.Object({ key: Type.String({ minLength: 1, maxLength: longe
 const keysQuery = Type.Object({
   match: Type.String({ minLength: 1, maxLength: longestKey }),
 });
+const invalidateBody = Type.Object({ ...keyQuery.properties, tellClients: Type.Optional(Type.Boolean()) });
 const loginBody = Type.Object({ secret: Type.String({ maxLength: longestKey }) });
 
 /** `/dashboard`: the page for operators, and what it asks for below `/dashboard/api`. */
@@ -49,7 +53,7 @@ export async function addDashboard(app: FastifyInstance, parts: DashboardParts, 
   await app.register(async (scope) => {
     scope.addHook('onRequest', async (request, reply) => {
       reply.header('cache-control', 'no-store');
-      refuseWhileClosed(parts, page);
+      refuseWhileClosed(parts);
       refuseOtherSites(request);
     });
     await scope.register(cookie);
@@ -68,9 +72,12 @@ export function comesFromDashboard(
   return sessions.admits(cookie.parse(headers.cookie ?? '')[cookieName]);
 }
 
-function refuseWhileClosed({ closedBecause }: Pick<DashboardParts, 'closedBecause'>, page: string): void {
-  const reason = closedBecause ?? (existsSync(page) ? undefined : 'it has not been built; run `npm run build`');
-  if (reason !== undefined) throw new CatalogueError('DASHBOARD_UNAVAILABLE', { params: { reason } });
+function refuseWhileClosed({ closedBecause }: Pick<DashboardParts, 'closedBecause'>): void {
+  if (closedBecause !== undefined) throw unavailable(closedBecause);
+}
+
+function unavailable(reason: string): CatalogueError {
+  return new CatalogueError('DASHBOARD_UNAVAILABLE', { params: { reason } });
 }
 
 /** Browsers say it: https://www.w3.org/TR/fetch-metadata/. A link from elsewhere may open the page, and do nothing more. */
@@ -122,6 +129,7 @@ function addOperations(app: FastifyInstance, { sessions, operations }: Dashboard
     reply.type('text/plain; charset=utf-8');
     return await operations.metrics();
   });
+  app.get(`${api}/stats`, { onRequest }, () => operations.stats());
   app.get(`${api}/readiness`, { onRequest }, () => operations.readiness());
   app.get(`${api}/usage`, { onRequest }, () => operations.usage());
   app.get<{ Querystring: { match: string } }>(
@@ -134,10 +142,12 @@ function addOperations(app: FastifyInstance, { sessions, operations }: Dashboard
     { onRequest, schema: { querystring: keyQuery } },
     ({ query }) => operations.key(query.key),
   );
-  app.post<{ Body: { key: string } }>(`${api}/invalidate`, { onRequest, schema: { body: keyQuery } }, ({ body }) =>
-    operations.invalidate(body.key),
+  app.post<{ Body: { key: string; tellClients?: boolean } }>(
+    `${api}/invalidate`,
+    { onRequest, schema: { body: invalidateBody } },
+    ({ body }) => operations.invalidate(body.key, body.tellClients ?? false),
   );
-  for (const name of ['metrics', 'readiness', 'usage', 'keys', 'key']) {
+  for (const name of ['metrics', 'stats', 'readiness', 'usage', 'keys', 'key']) {
     refuseOtherMethods(app, `${api}/${name}`, ['GET', 'HEAD', 'OPTIONS']);
   }
   refuseOtherMethods(app, `${api}/invalidate`, ['POST', 'OPTIONS']);
@@ -146,7 +156,9 @@ function addOperations(app: FastifyInstance, { sessions, operations }: Dashboard
 /** The page is no secret; what it shows is. */
 function addPage(app: FastifyInstance, page: string): void {
   if (!existsSync(page)) {
-    app.get(pagePath, neverReached);
+    app.get(pagePath, () => {
+      throw unavailable('it has not been built; run `npm run build`');
+    });
     return;
   }
   void app.register(fastifyStatic, {
@@ -160,11 +172,6 @@ function addPage(app: FastifyInstance, page: string): void {
       if (path.includes('/assets/')) reply.header('cache-control', 'public, max-age=31536000, immutable');
     },
   });
-}
-
-/** A path to be refused at: the hook says why. */
-function neverReached(): void {
-  // Nothing to do.
 }
 
 /** Everything comes from here. Charts are canvases; their sizes are set by scripts, which no policy for styles minds. */

@@ -9,6 +9,7 @@ import { type Answer, fromLua, RedisError, toLua } from './reply.ts';
 /** One run of a Redis server: it ends with a restart, and the next run has another id. */
 export class SimulatedRedis {
   readonly runId: string;
+  readonly replicationId: string;
   keyspace: Keyspace;
   role: 'master' | 'slave' = 'master';
   readonly #options: SimulatedRedisOptions;
@@ -17,6 +18,7 @@ export class SimulatedRedis {
   constructor(options: SimulatedRedisOptions) {
     this.#options = options;
     this.runId = options.runId;
+    this.replicationId = options.replicationId;
     this.keyspace = options.keyspace ?? new Keyspace();
   }
 
@@ -28,8 +30,9 @@ export class SimulatedRedis {
   /** Runs one command, or one script, as one step. Throws `RedisError` for an error reply. */
   run([name, ...args]: Command): Answer {
     const texts = args.map(bytesOf);
-    const { now, runId, role, keyspace } = this;
-    const { publish, deleted, replicationId } = this.#options;
+    const { now, runId, replicationId, role, keyspace } = this;
+    const { publish } = this.#options;
+    const deleted = (keys: readonly string[]): void => this.#options.deleted(keys, this);
     const server: Surroundings = { now, runId, replicationId, role, keyspace, publish, deleted };
     if (name === 'EVALSHA' || name === 'EVAL') return this.#runScript(name, texts, server);
     return runCommand(name, texts, server);
@@ -69,7 +72,7 @@ export interface SimulatedRedisOptions {
   readonly now: () => number;
   readonly publish: (channel: string, text: string) => number;
   /** Told of every DEL, those of scripts included. */
-  readonly deleted: (keys: readonly string[]) => void;
+  readonly deleted: (keys: readonly string[], server: SimulatedRedis) => void;
   readonly keyspace?: Keyspace;
   /** A mutation: the text that is run instead of the script's own. */
   readonly rewrite?: ((script: string) => string) | undefined;

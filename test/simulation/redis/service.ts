@@ -113,7 +113,8 @@ export interface RedisServiceOptions {
   readonly sameRunId: boolean;
   /** A mutation: a server that was promoted anew cannot be told from what it was before. */
   readonly sameReplicationId: boolean;
-  readonly deleted: (keys: readonly string[]) => void;
+  /** See `SimulatedRedisOptions`. */
+  readonly deleted: (keys: readonly string[], server: SimulatedRedis) => void;
   /** A mutation of the scripts. */
   readonly rewrite: ((script: string) => string) | undefined;
 }
