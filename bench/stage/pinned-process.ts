@@ -1,5 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { constants, setPriority } from 'node:os';
 import { createInterface } from 'node:readline';
 
 /**
@@ -80,4 +81,10 @@ export function cpuMicrosOf(pid: number): number {
 export function pin(pid: number | undefined, core: string): void {
   if (hasTaskset && pid !== undefined)
     execFileSync('taskset', ['-a', '-c', '-p', core, String(pid)], { stdio: 'ignore' });
+}
+
+/** All threads of a process come behind those of others that want the same processor; its new threads too. */
+export function lowerPriority(pid: number | undefined): void {
+  if (process.platform !== 'linux' || pid === undefined) return;
+  for (const thread of readdirSync(`/proc/${pid}/task`)) setPriority(Number(thread), constants.priority.PRIORITY_LOW);
 }

@@ -6,7 +6,7 @@ import { Redis } from 'ioredis';
 import { createSchema } from '../../test/harness/database-schema.ts';
 import { type DatabaseFlavour, startDatabaseServer } from '../../test/harness/database-server.ts';
 import { startRedis } from '../../test/harness/redis-server.ts';
-import { cpuMicrosOf, loadCore, pin } from './pinned-process.ts';
+import { cpuMicrosOf, loadCore, lowerPriority, pin } from './pinned-process.ts';
 
 /** What all servers under test lean on: Redis and a database with posts, both on the processor of the load. */
 export interface Stage {
@@ -20,6 +20,8 @@ export interface Stage {
   readonly database: string;
   /** What Redis has done so far. */
   redisWork(): Promise<RedisWork>;
+  /** From now on the database server yields the processor that they share to Redis and the load. */
+  yieldDatabase(): void;
   /** Processor time that the database server has used so far, in microseconds. */
   databaseCpuMicros(): number;
   close(): Promise<void>;
@@ -81,6 +83,7 @@ export async function openStage(posts: number, flavour?: DatabaseFlavour): Promi
         reads: figure('total_reads_processed'),
       };
     },
+    yieldDatabase: () => lowerPriority(database.pid),
     databaseCpuMicros: () => (database.pid === undefined ? Number.NaN : cpuMicrosOf(database.pid)),
     close: async () => {
       redis.disconnect();

@@ -5,8 +5,12 @@ import type { Reply } from '../redis/link.ts';
 import type { Sight } from '../redis/lookout.ts';
 import type { Place } from '../redis/place.ts';
 import { asArray, asText } from '../redis/replies.ts';
+import { EventPrinter, type PrintedEvent, type PrintedEvents } from './event-printer.ts';
+import { followInstance } from './events-tail-instance.ts';
+import { insteadOfRedisFlag, internalUrlOf } from './instance-url.ts';
 import { type OnServers, onServers, openLookout } from './on-servers.ts';
 import type { Output } from './output.ts';
+import { OperatorApi } from './running-instance.ts';
 import { stopOnSignal } from './stop-signal.ts';
 import { failure, type Given, numberOf, textOf, type Verb } from './verb.ts';
 
@@ -14,23 +18,23 @@ export const eventsTail: Verb = {
   name: 'events tail',
   summary: 'print live events as they are appended to the log, until SIGINT',
   details: [
-    'It reads the log in Redis and changes nothing; live clients of all instances are sent the same. A new epoch is told too: clients then read anew. With `--json` each event is a line.',
+    'It reads the log in Redis and changes nothing; live clients of all instances are sent the same. A new epoch is told too: clients then read anew. With `--json` each event is a line. An instance that is asked instead of Redis tells those that come from now on, without the time.',
   ],
   flags: [
     { name: 'last', value: 'N', description: 'so many of those that are there already', standard: '10' },
     { name: 'event', value: 'NAME', description: 'only events of this name' },
     { name: 'count', value: 'N', description: 'end after so many events' },
+    insteadOfRedisFlag,
   ],
   run: async (given) => {
     const servers = onServers(given);
-    if (servers === undefined) {
-      throw failure(
-        'the embedded default keeps its events in the process that serves: its dashboard shows them (/dashboard), and so does Socket.IO (docs/events.md)',
-      );
-    }
     const stop = stopOnSignal();
     try {
-      await follow(servers, wishesOf(given), given.output, stop.isStopped);
+      const wishes = wishesOf(given);
+      const printer = new EventPrinter(wishes, given.output);
+      if (servers === undefined) {
+        await followInstance(OperatorApi.ofSettings(internalUrlOf(given)), printer, given.output, stop.isStopped);
+      } else await follow(servers, new Tail(wishes.last, printer), given.output, stop.isStopped);
     } finally {
       stop.forget();
     }
@@ -38,10 +42,8 @@ export const eventsTail: Verb = {
   },
 };
 
-interface Wishes {
+interface Wishes extends PrintedEvents {
   readonly last: number;
-  readonly event: string | undefined;
-  readonly count: number;
 }
 
 function wishesOf(given: Given): Wishes {
@@ -52,19 +54,8 @@ function wishesOf(given: Given): Wishes {
   };
 }
 
-interface Logged {
-  readonly offset: number;
-  readonly event: string;
-  readonly version: number;
-  readonly rooms: readonly string[];
-  /** When it was appended, by the clock of Redis. */
-  readonly at: string;
-  readonly data: string;
-}
-
 /** The first failure ends it; a Redis that goes away later is waited for. */
-async function follow(servers: OnServers, wishes: Wishes, output: Output, isStopped: () => boolean): Promise<void> {
-  const tail = new Tail(wishes, output);
+async function follow(servers: OnServers, tail: Tail, output: Output, isStopped: () => boolean): Promise<void> {
   let isNew = true;
   while (!isStopped() && !tail.isDone) {
     const lookout = openLookout(servers);
@@ -89,21 +80,21 @@ const lookMs = 200;
 const awayMs = 1_000;
 const readAtOnce = 500;
 
-/** What has been printed, and how the log goes on behind it. */
+/** How far the log was read, and how it goes on behind that. */
 class Tail {
-  readonly #wishes: Wishes;
-  readonly #output: Output;
+  readonly #last: number;
+  readonly #printer: EventPrinter;
   #epoch: string | undefined;
   #offset = 0;
-  #printed = 0;
 
-  constructor(wishes: Wishes, output: Output) {
-    this.#wishes = wishes;
-    this.#output = output;
+  /** `last`: so many of those that are there already are printed. */
+  constructor(last: number, printer: EventPrinter) {
+    this.#last = last;
+    this.#printer = printer;
   }
 
   get isDone(): boolean {
-    return this.#printed >= this.#wishes.count;
+    return this.#printer.isDone;
   }
 
   /** Prints what is new; whether there may be more. */
@@ -112,7 +103,7 @@ class Tail {
     const epoch = reply === null ? '' : asText(reply);
     if (epoch !== this.#epoch) return await this.#begin(sight, place, epoch);
     const entries = asArray(await sight.ask(['XRANGE', place.value, `(${this.#offset}-0`, '+', 'COUNT', readAtOnce]));
-    this.#print(entries.map(toLogged));
+    this.#print(epoch, entries.map(toLogged));
     return entries.length === readAtOnce;
   }
 
@@ -122,39 +113,24 @@ class Tail {
     this.#epoch = epoch;
     this.#offset = 0;
     if (!isFirst) {
-      this.#output.show({ type: 'epoch', epoch }, ['--- a new epoch: live clients read anew']);
+      this.#printer.begin(epoch);
       return true;
     }
-    const { last } = this.#wishes;
-    const newest = asArray(await sight.ask(['XREVRANGE', stream, '+', '-', 'COUNT', Math.max(1, last)]));
+    const newest = asArray(await sight.ask(['XREVRANGE', stream, '+', '-', 'COUNT', Math.max(1, this.#last)]));
     const events = newest.map(toLogged).toReversed();
     this.#offset = events.at(-1)?.offset ?? 0;
-    this.#print(last === 0 ? [] : events);
+    this.#print(epoch, this.#last === 0 ? [] : events);
     return true;
   }
 
-  #print(events: readonly Logged[]): void {
-    for (const each of events) {
-      this.#offset = each.offset;
-      const { event } = this.#wishes;
-      if (this.isDone || (event !== undefined && each.event !== event)) continue;
-      this.#printed += 1;
-      const { data, ...rest } = each;
-      const parsed: unknown = JSON.parse(data);
-      const document = { type: 'event', epoch: this.#epoch, ...rest, data: parsed };
-      this.#output.show(document, [this.#lineOf(each)]);
-    }
-  }
-
-  #lineOf({ at, event, offset, version, rooms, data }: Logged): string {
-    const line = `${at}  ${event}  offset ${offset}, version ${version}  ${rooms.join(' ')}  ${data}`;
-    const { isTerminal, size } = this.#output;
-    return isTerminal && line.length > size.columns ? `${line.slice(0, size.columns - 1)}…` : line;
+  #print(epoch: string, events: readonly PrintedEvent[]): void {
+    this.#offset = events.at(-1)?.offset ?? this.#offset;
+    this.#printer.print(epoch, events);
   }
 }
 
 /** The fields of an entry: see `lua/events-prelude.lua`. */
-function toLogged(entry: Reply): Logged {
+function toLogged(entry: Reply): PrintedEvent {
   const [id, reply] = asArray(entry);
   const texts = asArray(reply).map(asText);
   const field = (name: string): string => texts[texts.findIndex((text, at) => at % 2 === 0 && text === name) + 1] ?? '';

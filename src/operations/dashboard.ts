@@ -13,12 +13,13 @@ import type { Resource } from '../resources/resource.ts';
 export interface OperatedParts extends Pick<DashboardOperations, 'metrics' | 'stats'> {
   readonly checks: ReadinessChecks;
   readonly cache: Cache;
-  readonly events: Pick<EventLog, 'renew'>;
+  readonly events: Pick<EventLog, 'renew' | 'tail' | 'readAfter'>;
   readonly inspection: Inspection;
   readonly resources: readonly Resource[];
 }
 
 const mostKeys = 200;
+const mostEvents = 500;
 
 export function openOperations(parts: OperatedParts): DashboardOperations {
   const { cache, inspection, resources, checks, events, metrics, stats } = parts;
@@ -43,6 +44,13 @@ export function openOperations(parts: OperatedParts): DashboardOperations {
       const looked = await inspection.look(key);
       const meaning = meaningOfKey(key, resources);
       return { ...summaryOf(key, meaning, looked), ...detailOf(looked, meaning) };
+    },
+    events: async (behind) => {
+      const from = behind ?? (await events.tail());
+      const found = await events.readAfter(from, mostEvents);
+      if (found === null) return { ...(await events.tail()), events: null };
+      const { epoch, offset } = found.at(-1) ?? from;
+      return { epoch, offset, events: found };
     },
     invalidate: async (what, tellsClients) => {
       const ofOthers = { prefixes: [], names: [splitKey(what).name] };

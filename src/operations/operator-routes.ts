@@ -65,7 +65,7 @@ export interface OperatorParts extends Pick<ProcessParts, 'sockets' | 'worker'> 
   readonly database: Database;
   readonly resources: readonly Resource[];
   readonly metrics: Metrics;
-  readonly events: Pick<EventLog, 'renew'>;
+  readonly events: EventLog;
   readonly writes: Writes;
   readonly operators: Operators;
   readonly state: Pick<ReadinessChecks, 'isPrepared' | 'isDraining'>;

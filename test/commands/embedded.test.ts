@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { connectClient } from '../harness/live-client.ts';
-import { runVerb } from '../harness/service-process.ts';
+import { runVerb, startProgram } from '../harness/service-process.ts';
 import { eventually, type Service, startService } from '../harness/service.ts';
 import { stopAfterEach } from '../harness/stops.ts';
 
@@ -89,6 +89,33 @@ describe('an instance on the embedded default', () => {
     }
   });
 
+  test('events tail prints what comes, and that an epoch begins', async () => {
+    const program = await startProgram({ arguments: ['events', 'tail', '--json'], environment: placeOf(service) });
+    try {
+      const change = (title: string) => service.request('PUT', '/cache/posts/1', { title });
+      // It looks from some moment on, which it does not tell.
+      const printed = (pattern: RegExp): boolean => program.lines.some((line) => pattern.test(line));
+      let count = 0;
+      await eventually(async () => {
+        count += 1;
+        await change(`first ${count}`);
+        return printed(/"title":"first/);
+      });
+      await verb('invalidate', '--all');
+      expect(JSON.parse(await program.line(/"type":"epoch"/))).toMatchObject({ type: 'epoch' });
+      await change('behind it');
+      expect(JSON.parse(await program.line(/"title":"behind it"/))).toMatchObject({
+        type: 'event',
+        event: 'post_updated',
+        rooms: ['posts', 'post:1'],
+      });
+      program.signal('SIGINT');
+      expect(await program.ended).toMatchObject({ code: 0 });
+    } finally {
+      await program.stop();
+    }
+  });
+
   test('stats and top need no secret where the dashboard needs none', async () => {
     const { code, lines } = await verb('stats');
     expect([code, lines[0]]).toEqual([0, expect.stringContaining(`process ${process.pid}`)]);
@@ -119,7 +146,10 @@ describe('an instance whose dashboard has a login', () => {
   });
 });
 
-test.each([['inspect', 'post:1'], ['invalidate', '--all'], ['stats']])('%s, where nobody answers', async (...args) => {
-  const { code, errors } = await runVerb(args, { environment: placeOf({ port: 1 }) });
-  expect([code, errors]).toEqual([1, expect.stringMatching(/^no instance answers at http:\/\/127\.0\.0\.1:1: /)]);
-});
+test.each([['inspect', 'post:1'], ['invalidate', '--all'], ['stats'], ['events', 'tail']])(
+  '%s, where nobody answers',
+  async (...args) => {
+    const { code, errors } = await runVerb(args, { environment: placeOf({ port: 1 }) });
+    expect([code, errors]).toEqual([1, expect.stringMatching(/^no instance answers at http:\/\/127\.0\.0\.1:1: /)]);
+  },
+);

@@ -79,8 +79,3 @@ describe.each(backends.slice(1, 2))('on $name', ({ start }) => {
     expect([code, errors]).toEqual([1, expect.stringMatching(/^Redis cannot be asked: .*ECONNREFUSED/)]);
   });
 });
-
-test('with the embedded default it says where events are', async () => {
-  const { code, errors } = await runVerb(['events', 'tail']);
-  expect([code, errors]).toEqual([1, expect.stringMatching(/^the embedded default keeps its events/)]);
-});

@@ -135,6 +135,7 @@ const paths = [
   '/dashboard/api/usage',
   '/dashboard/api/keys?match=*',
   '/dashboard/api/key?key=post:1',
+  '/dashboard/api/events',
   '/dashboard/api/invalidate',
   '/openapi.json',
   '/asyncapi.json',

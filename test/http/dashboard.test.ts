@@ -89,6 +89,7 @@ test('a page that was not built is told as such', async () => {
     usage: never,
     keys: never,
     key: never,
+    events: never,
     invalidate: never,
   };
   const parts = { sessions: new Sessions([], Date.now), closedBecause: undefined, resources: [], operations };
@@ -179,6 +180,22 @@ describeService('the dashboard, open', {}, (given) => {
     client.close();
   });
 
+  test('tells what the event log holds behind a position', async () => {
+    const { service } = given;
+    const { json: start } = await service.get(`${api}/events`);
+    expect(start).toMatchObject({ epoch: expect.stringMatching(/./), events: [] });
+    await service.request('POST', '/cache/posts', { title: 't', content: 'c', user_id: 1 });
+    const behind = `?epoch=${start.epoch}&offset=${start.offset}`;
+    const eventsBehind = async () => (await service.get(`${api}/events${behind}`)).json;
+    // It is appended before the write is acknowledged.
+    const { offset, events } = await eventsBehind();
+    expect(events).toMatchObject([{ event: 'new_post', rooms: ['posts', 'post:1'], epoch: start.epoch, offset }]);
+    await service.request('POST', `${api}/invalidate`, { key: 'posts', tellClients: true });
+    const lost = await eventsBehind();
+    expect([lost.events, lost.epoch === start.epoch]).toEqual([null, false]);
+    expect((await service.get(`${api}/events?epoch=x&offset=-1`)).status).toBe(400);
+  });
+
   test('says what became of a key as the command line does', async () => {
     const { service, database } = given;
     await insertPost(database, { id: 1 });
@@ -226,7 +243,7 @@ describeService('the dashboard, with a secret', { environment: { OPERATOR_SECRET
   test('is for those who have it, until they log out', async () => {
     const { service } = given;
     expect((await service.get('/dashboard')).status).toBe(200);
-    for (const path of ['metrics', 'stats', 'readiness', 'usage', 'keys?match=x', 'key?key=x']) {
+    for (const path of ['metrics', 'stats', 'readiness', 'usage', 'keys?match=x', 'key?key=x', 'events']) {
       expect((await service.get(`${api}/${path}`)).json.code).toBe('LOGIN_REQUIRED');
     }
     expect((await service.request('POST', `${api}/invalidate`, { key: 'x' })).status).toBe(401);

@@ -6,6 +6,7 @@ import fastifyStatic from '@fastify/static';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { CatalogueError } from '../../errors.ts';
+import type { Position } from '../../realtime/event-log.ts';
 import type { Resource } from '../../resources/resource.ts';
 import { refuseOtherMethods } from '../methods.ts';
 import { ownVersion } from '../../own-version.ts';
@@ -31,6 +32,8 @@ export interface DashboardOperations {
   /** Some of the keys that match a pattern of Redis. */
   keys(match: string): Promise<object>;
   key(key: string): Promise<object>;
+  /** What the event log holds behind a position, and how far that goes; without one where the log ends. */
+  events(behind: Position | undefined): Promise<object>;
   /** `what`: a key, or the name of a resource for all of it. `tellsClients`: live clients then read anew. */
   invalidate(what: string, tellsClients: boolean): Promise<object>;
 }
@@ -44,6 +47,10 @@ const longestKey = 1_024;
 const keyQuery = Type.Object({ key: Type.String({ minLength: 1, maxLength: longestKey }) });
 const keysQuery = Type.Object({
   match: Type.String({ minLength: 1, maxLength: longestKey }),
+});
+const eventsQuery = Type.Object({
+  epoch: Type.Optional(Type.String({ maxLength: longestKey })),
+  offset: Type.Optional(Type.String({ pattern: String.raw`^\d{1,15}$` })),
 });
 const invalidateBody = Type.Object({ ...keyQuery.properties, tellClients: Type.Optional(Type.Boolean()) });
 const loginBody = Type.Object({ secret: Type.String({ maxLength: longestKey }) });
@@ -142,12 +149,18 @@ function addOperations(app: FastifyInstance, { sessions, operations }: Dashboard
     { onRequest, schema: { querystring: keyQuery } },
     ({ query }) => operations.key(query.key),
   );
+  app.get<{ Querystring: { epoch?: string; offset?: string } }>(
+    `${api}/events`,
+    { onRequest, schema: { querystring: eventsQuery } },
+    ({ query: { epoch, offset } }) =>
+      operations.events(epoch === undefined ? undefined : { epoch, offset: Number(offset ?? 0) }),
+  );
   app.post<{ Body: { key: string; tellClients?: boolean } }>(
     `${api}/invalidate`,
     { onRequest, schema: { body: invalidateBody } },
     ({ body }) => operations.invalidate(body.key, body.tellClients ?? false),
   );
-  for (const name of ['metrics', 'stats', 'readiness', 'usage', 'keys', 'key']) {
+  for (const name of ['metrics', 'stats', 'readiness', 'usage', 'keys', 'key', 'events']) {
     refuseOtherMethods(app, `${api}/${name}`, ['GET', 'HEAD', 'OPTIONS']);
   }
   refuseOtherMethods(app, `${api}/invalidate`, ['POST', 'OPTIONS']);
